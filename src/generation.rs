@@ -216,13 +216,14 @@ impl Generation {
     /// Returns what a listener serves.
     pub fn bindings(&self, listener: &str, config: &Config, plan: &Plan) -> Result<Vec<Binding>, Error> {
         let mut bindings = Vec::new();
+        let find = |name: &str| self.namespaces.get(name).map(|opened| opened.namespace.clone());
         for definition in &config.namespaces {
             let Some(opened) = self.namespaces.get(&definition.name) else { continue };
             for binding in &definition.frontends {
                 if !binding.enabled || binding.listener.as_deref().is_some_and(|only| only != listener) {
                     continue;
                 }
-                let (frontend, documentation) = plan.frontend(binding, pattern_of(definition)?)?;
+                let (frontend, documentation) = plan.frontend(binding, pattern_of(definition)?, &find)?;
                 bindings.push(Binding {
                     host: binding.host.clone(),
                     base_path: binding.base_path.clone(),
@@ -235,7 +236,7 @@ impl Generation {
         // The last one, so that it takes no path of a namespace.
         if let (Some(admission), Some((endpoint, namespaces))) = (&self.graphql, config.graphql_of_listener(listener)) {
             let namespaces = namespaces.iter().filter_map(|namespace| self.namespaces.get(&namespace.name));
-            let frontend = plan.graphql(&endpoint)?.of_gateway(namespaces.map(|opened| opened.namespace.clone()));
+            let frontend = plan.graphql(&endpoint, &find)?.of_gateway(namespaces.map(|opened| opened.namespace.clone()));
             bindings.push(Binding {
                 host: None,
                 base_path: endpoint.base_path,

@@ -7,6 +7,9 @@ use async_trait::async_trait;
 use crate::backends::call_limits;
 use prism_call::{CallLimits, Context, Error, Handler, Input, Method, Metrics, Namespace, Reply};
 use prism_config::{self as config, Config};
+use prism_graphql::GraphqlSettings;
+use prism_settings::SettingProblem;
+use prism_yaml::unknown_name;
 
 /// What metrics and logs have instead of a namespace for the requests themselves. No namespace can have this name.
 const NAME: &str = "*";
@@ -28,6 +31,22 @@ fn widest(one: CallLimits, other: CallLimits) -> CallLimits {
         timeout: one.timeout.max(other.timeout),
         max_timeout: one.max_timeout.max(other.max_timeout),
     }
+}
+
+/// Checks the namespace that has the trusted documents of a frontend, if it names one.
+pub fn check_documents_namespace(settings: &GraphqlSettings, config: &Config) -> Result<(), SettingProblem> {
+    const NAME: &str = "trusted_documents_namespace";
+    let Some(name) = &settings.trusted_documents_namespace else { return Ok(()) };
+    let problem = match config.namespace(name) {
+        None => unknown_name("namespace", name, config.namespaces.iter().map(|namespace| namespace.name.as_str()).collect::<Vec<_>>()),
+        Some(_) if settings.trusted_documents.is_some() => "can't be set beside `trusted_documents`; remove one of them".to_owned(),
+        Some(namespace) if namespace.pattern != "keyvalue" => {
+            format!("must name a namespace with the pattern keyvalue; `{name}` has {}", namespace.pattern)
+        }
+        Some(namespace) if namespace.scope.is_some() => format!("can't be `{name}`, which has the data of each tenant by itself (`scope`)"),
+        Some(_) => return Ok(()),
+    };
+    Err(SettingProblem::other(NAME, problem))
 }
 
 /// Returns how callers of the endpoint of a listener may authenticate: in every way that one of its namespaces accepts.

@@ -8,11 +8,12 @@ use std::{
     sync::Arc,
 };
 
+use crate::graphql;
 use prism_access::{
     AuthenticatorSettings,
     policy::{self, Policy, PolicyNamespace},
 };
-use prism_call::Error;
+use prism_call::{Error, Namespace};
 use prism_config::{self as config, Binding, Config, FrontendKind};
 use prism_edge::{self as edge, ClientFiles, Documentation, Frontend, GraphqlFrontend, HttpRoutes, ListenerTls, McpFrontend, TlsFiles};
 use prism_frontend::{
@@ -22,7 +23,7 @@ use prism_frontend::{
     openapi,
     route::{self, Routes},
 };
-use prism_graphql::{GraphqlSettings, TrustedDocuments};
+use prism_graphql::{GraphqlDefinition, GraphqlSchema, GraphqlSettings, TrustedDocuments};
 use prism_mcp::McpSettings;
 use prism_pattern::{self as pattern, Pattern};
 use prism_remote as remote;
@@ -38,6 +39,8 @@ pub struct Plan {
     annotated: BTreeMap<&'static str, Arc<Routes>>,
     /// Compiled definitions, by their name and the settings of the binding.
     definitions: BTreeMap<DefinitionKey, Definition>,
+    /// Schemas of definitions of the type `graphql`, by the names of the definitions.
+    schemas: BTreeMap<String, Arc<GraphqlSchema>>,
     /// Trusted documents of GraphQL frontends, by their path. All bindings that name it share them.
     trusted_documents: BTreeMap<PathBuf, Arc<TrustedDocuments>>,
     /// Who may call what, by the name of the namespace. Empty: everybody may call everything.
@@ -46,6 +49,8 @@ pub struct Plan {
     files: BTreeSet<PathBuf>,
 }
 
+/// Returns the open namespace with a name.
+pub type FindNamespace<'f> = &'f dyn Fn(&str) -> Option<Arc<Namespace>>;
 /// The name of a definition, and the settings of a binding as JSON.
 type DefinitionKey = (String, String);
 
@@ -77,7 +82,12 @@ impl Plan {
                 match binding.kind {
                     FrontendKind::Grpc | FrontendKind::GrpcWeb | FrontendKind::Connect | FrontendKind::Websocket => {}
                     FrontendKind::Rest => plan.compile_annotations(pattern, &mut found),
-                    FrontendKind::Graphql => found.check_settings(&namespace.name, binding, plan.load_trusted_documents(binding).err()),
+                    FrontendKind::Graphql => {
+                        found.check_settings(&namespace.name, binding, plan.load_trusted_documents(binding, config).err());
+                        if binding.definition.is_some() {
+                            plan.compile_definition(&namespace.name, binding, &mut found);
+                        }
+                    }
                     FrontendKind::Mcp => found.check_settings(&namespace.name, binding, mcp_settings(binding, pattern).err()),
                     FrontendKind::Definition => plan.compile_definition(&namespace.name, binding, &mut found),
                 }
@@ -102,7 +112,13 @@ impl Plan {
     }
 
     /// Returns what a binding serves, and its documentation.
-    pub fn frontend(&self, binding: &Binding, pattern: &'static Pattern) -> Result<(Frontend, Option<Arc<Documentation>>), Error> {
+    /// `find` returns an open namespace.
+    pub fn frontend(
+        &self,
+        binding: &Binding,
+        pattern: &'static Pattern,
+        find: FindNamespace<'_>,
+    ) -> Result<(Frontend, Option<Arc<Documentation>>), Error> {
         let missing = || Error::internal(format!("the frontend {} is not part of the plan", binding.frontend));
         Ok(match binding.kind {
             FrontendKind::Grpc => (Frontend::Grpc(()), None),
@@ -113,7 +129,7 @@ impl Plan {
                 let routes = self.annotated.get(pattern.name).ok_or_else(missing)?;
                 (Frontend::Rest(HttpRoutes::Annotated(routes.clone())), binding.documentation.then(|| document_annotations(pattern)))
             }
-            FrontendKind::Graphql => (Frontend::Graphql(Arc::new(self.graphql(binding)?)), None),
+            FrontendKind::Graphql => (Frontend::Graphql(Arc::new(self.graphql(binding, find)?)), None),
             FrontendKind::Mcp => {
                 let settings = mcp_settings(binding, pattern).map_err(|_| missing())?;
                 (Frontend::Mcp(Arc::new(McpFrontend::new(settings))), None)
@@ -126,15 +142,22 @@ impl Plan {
         })
     }
 
-    /// Returns what a GraphQL frontend serves.
-    pub fn graphql(&self, binding: &Binding) -> Result<GraphqlFrontend, Error> {
+    /// Returns what a GraphQL frontend serves. `find` returns an open namespace.
+    pub fn graphql(&self, binding: &Binding, find: FindNamespace<'_>) -> Result<GraphqlFrontend, Error> {
         let missing = || Error::internal(format!("the frontend {} is not part of the plan", binding.frontend));
         let settings = graphql_settings(binding).map_err(|_| missing())?;
         let trusted = match &settings.trusted_documents {
             Some(path) => Some(self.trusted_documents.get(path).cloned().ok_or_else(missing)?),
             None => None,
         };
-        Ok(GraphqlFrontend::new(&settings, trusted, binding.documentation))
+        let mut frontend = GraphqlFrontend::new(&settings, trusted, binding.documentation);
+        if let Some(name) = &settings.trusted_documents_namespace {
+            frontend = frontend.with_documents_in(find(name).ok_or_else(missing)?);
+        }
+        Ok(match &binding.definition {
+            Some(definition) => frontend.of_definition(self.schemas.get(definition).cloned().ok_or_else(missing)?),
+            None => frontend,
+        })
     }
 
     /// Checks the GraphQL endpoints that combine all namespaces of a listener.
@@ -151,7 +174,7 @@ impl Plan {
                 continue;
             }
             if let Some((endpoint, _)) = config.graphql_of_listener(listener) {
-                let problems = self.load_trusted_documents(&endpoint).err();
+                let problems = self.load_trusted_documents(&endpoint, config).err();
                 found.check_settings("", &endpoint, problems);
             }
             for namespace in &config.namespaces {
@@ -227,8 +250,13 @@ impl Plan {
     }
 
     /// Checks the settings of a GraphQL frontend, and reads the trusted documents that they name.
-    fn load_trusted_documents(&mut self, binding: &Binding) -> Result<(), Vec<SettingProblem>> {
+    fn load_trusted_documents(&mut self, binding: &Binding, config: &Config) -> Result<(), Vec<SettingProblem>> {
         let settings = graphql_settings(binding)?;
+        graphql::check_documents_namespace(&settings, config).map_err(|problem| vec![problem])?;
+        if settings.federation && binding.definition.is_some() {
+            let problem = "can't be set for a definition, whose schema has no entities; remove it";
+            return Err(vec![SettingProblem::other("federation", problem.to_owned())]);
+        }
         if let Some(path) = &settings.trusted_documents
             && !self.trusted_documents.contains_key(path)
             && let Some(documents) = settings.load_trusted_documents().map_err(|problem| vec![problem])?
@@ -240,7 +268,7 @@ impl Plan {
 
     fn compile_definition(&mut self, namespace: &str, binding: &Binding, found: &mut ProblemCollector<'_>) {
         let key = definition_key(binding);
-        if self.definitions.contains_key(&key) {
+        if self.definitions.contains_key(&key) || self.schemas.contains_key(&key.0) {
             return;
         }
         match Texts::find(&key.0) {
@@ -248,15 +276,17 @@ impl Plan {
                 // The names of definitions that are part of Prism are no files.
                 let mut watch = |names: &[String]| self.files.extend(names.iter().map(PathBuf::from).filter(|path| path.is_file()));
                 watch(&[texts.name.clone(), texts.document_name.clone()]);
-                match compile(&texts, &binding.settings) {
-                    Ok(definition) => {
+                let compiled = if binding.kind == FrontendKind::Graphql {
+                    compile_graphql(&texts).map(|definition| drop(self.schemas.insert(key.0, definition.schema)))
+                } else {
+                    compile(&texts, &binding.settings).map(|definition| {
                         watch(&definition.files);
                         self.definitions.insert(key, definition);
-                    }
-                    Err(problems) => {
-                        watch(&problems.iter().map(|problems| problems.file.clone()).collect::<Vec<_>>());
-                        found.add_definition(problems);
-                    }
+                    })
+                };
+                if let Err(problems) = compiled {
+                    watch(&problems.iter().map(|problems| problems.file.clone()).collect::<Vec<_>>());
+                    found.add_definition(problems);
                 }
             }
             Err(problem) => {
@@ -386,6 +416,12 @@ fn definition_key(binding: &Binding) -> DefinitionKey {
 pub fn compile(texts: &Texts, settings: &BTreeMap<String, serde_json::Value>) -> Result<Definition, Vec<Problems>> {
     let patterns: Vec<&str> = pattern::PATTERNS.iter().map(|pattern| pattern.name).collect();
     definition::compile(texts, &|name| pattern::find(name).map(Pattern::methods), &patterns, settings)
+}
+
+/// Compiles a definition of the type `graphql` for the patterns of this build.
+pub fn compile_graphql(texts: &Texts) -> Result<GraphqlDefinition, Vec<Problems>> {
+    let patterns: Vec<&str> = pattern::PATTERNS.iter().map(|pattern| pattern.name).collect();
+    GraphqlDefinition::compile(texts, &|name| pattern::find(name).map(Pattern::methods), &patterns)
 }
 
 /// The OpenAPI document of annotated routes.

@@ -133,7 +133,8 @@ fn banner(config: &Config, app: &App) -> String {
             let Some(address) = addresses.iter().find(takes) else { continue };
             let scheme = if address.tls { "https" } else { "http" };
             let host = binding.host.as_ref().map_or_else(|| address.address.to_string(), Clone::clone);
-            let _ = writeln!(out, "    {:<19} {scheme}://{host}{}", binding.frontend, binding.base_path.trim_end_matches('/'));
+            let endpoint = if binding.kind == FrontendKind::Graphql { "/graphql" } else { "" };
+            let _ = writeln!(out, "    {:<19} {scheme}://{host}{}{endpoint}", binding.frontend, binding.base_path.trim_end_matches('/'));
         }
     }
     if config.namespaces.len() > MAX_LISTED {

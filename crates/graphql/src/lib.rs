@@ -5,6 +5,7 @@
 //! bytes to JSON text, only the selected fields. So a failed field is `null` with a path, as the specification asks for, a field that is
 //! selected twice is called once, and large replies are never held as a tree of values.
 
+mod defined;
 mod document;
 mod execution;
 mod input;
@@ -18,10 +19,10 @@ mod trusted;
 #[cfg(test)]
 mod tests;
 
-pub use execution::{Executed, FieldRpc, PreparedOperation, RpcCaller, StreamPurpose};
+pub use execution::{Executed, FieldContext, FieldRpc, PreparedOperation, RpcCaller, StreamPurpose};
 pub use limits::GraphqlLimits;
 pub use model::OperationKind;
 pub use request::{GraphqlRequest, RequestError};
-pub use schema::{GatewayNamespace, GraphqlSchema};
+pub use schema::{GatewayNamespace, GraphqlDefinition, GraphqlSchema};
 pub use settings::GraphqlSettings;
-pub use trusted::TrustedDocuments;
+pub use trusted::{DocumentName, TrustedDocuments};

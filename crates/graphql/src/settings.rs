@@ -33,6 +33,9 @@ pub struct GraphqlSettings {
     /// A folder, or a file, with the only documents that clients may send: `*.graphql`, `*.gql`, and `*.json` with texts by their ids. Without it,
     /// all documents are accepted.
     pub trusted_documents: Option<PathBuf>,
+    /// A namespace with the pattern `keyvalue` that has the only documents that clients may send. The keys are their ids, or `sha256:` and the hashes
+    /// of their texts.
+    pub trusted_documents_namespace: Option<String>,
 }
 
 impl Default for GraphqlSettings {
@@ -47,6 +50,7 @@ impl Default for GraphqlSettings {
             max_response_bytes: ByteSize::new(32 << 20),
             federation: false,
             trusted_documents: None,
+            trusted_documents_namespace: None,
         }
     }
 }

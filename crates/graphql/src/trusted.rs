@@ -32,7 +32,7 @@ pub struct TrustedDocuments {
 }
 
 /// The SHA-256 hash of a text.
-type Hash = [u8; 32];
+pub type Hash = [u8; 32];
 
 /// A list of documents in a JSON file.
 #[derive(Deserialize)]
@@ -105,21 +105,65 @@ impl TrustedDocuments {
 
     /// Puts the trusted text into a request, which has it, its hash or its id.
     pub fn resolve(&self, request: &mut GraphqlRequest) -> Result<(), RequestError> {
-        let hash = match (&request.document_id, request.hash) {
-            (Some(id), _) => self.ids.get(id).copied(),
-            (None, Some(hash)) if request.query.is_empty() => Some(hash),
-            (None, _) => Some(hash_of(&request.query)),
+        let hash = match DocumentName::of(request) {
+            DocumentName::Id(id) => self.ids.get(&id).copied(),
+            DocumentName::Hash(hash) => Some(hash),
         };
-        let text = hash.and_then(|hash| self.texts.get(&hash));
-        if let Some(text) = text.filter(|text| request.query.is_empty() || *request.query == ***text) {
-            if request.query.is_empty() {
-                request.query = text.to_string();
+        request.trust(hash.and_then(|hash| self.texts.get(&hash)).map(|text| &**text))
+    }
+}
+
+/// What a request names its trusted document by.
+#[derive(Debug)]
+pub enum DocumentName {
+    /// Its id.
+    Id(String),
+    /// The SHA-256 hash of its text.
+    Hash(Hash),
+}
+
+impl DocumentName {
+    /// Returns the name of the document of a request, which has its id, its hash or its text.
+    pub fn of(request: &GraphqlRequest) -> Self {
+        match (&request.document_id, request.hash) {
+            (Some(id), _) => Self::Id(id.clone()),
+            (None, Some(hash)) if request.query.is_empty() => Self::Hash(hash),
+            (None, _) => Self::Hash(hash_of(&request.query)),
+        }
+    }
+
+    /// Returns the key under which the document is stored: its id, or `sha256:` and its hash.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Id(id) => id.clone(),
+            Self::Hash(hash) => hash.iter().fold("sha256:".to_owned(), |key, byte| key + &format!("{byte:02x}")),
+        }
+    }
+
+    /// Tells whether a stored text has this name.
+    pub fn names(&self, text: &str) -> bool {
+        match self {
+            Self::Id(_) => true,
+            Self::Hash(hash) => hash_of(text) == *hash,
+        }
+    }
+}
+
+impl GraphqlRequest {
+    /// Puts the trusted text into the request; `None`: there is none. Refuses a request with another text.
+    pub fn trust(&mut self, text: Option<&str>) -> Result<(), RequestError> {
+        match text.filter(|text| self.query.is_empty() || self.query == *text) {
+            Some(text) => {
+                if self.query.is_empty() {
+                    text.clone_into(&mut self.query);
+                }
+                (self.hash, self.document_id) = (None, None);
+                Ok(())
             }
-            (request.hash, request.document_id) = (None, None);
-            Ok(())
-        } else {
-            let message = "the document is not among those that this frontend trusts; ask its operators to add it";
-            Err(Error::new(Code::PermissionDenied, "DOCUMENT_NOT_TRUSTED", message).into())
+            None => {
+                let message = "the document is not among those that this frontend trusts; ask its operators to add it";
+                Err(Error::new(Code::PermissionDenied, "DOCUMENT_NOT_TRUSTED", message).into())
+            }
         }
     }
 }

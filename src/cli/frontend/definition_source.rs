@@ -13,6 +13,7 @@ use crate::{
 };
 use prism_config::{self as config, Config, FrontendKind, Origin, Source};
 use prism_frontend::definition::{self, Definition, Texts};
+use prism_graphql::GraphqlDefinition;
 use prism_registry::unknown_name;
 use prism_yaml::Problems;
 
@@ -67,10 +68,27 @@ impl DefinitionSource {
         Err(Failure(format!("{problem}\nA definition can also be named by its file, such as frontends/{name}.yaml.")))
     }
 
-    /// Compiles the definition. A failure lists all problems.
+    /// Compiles the definition of an HTTP API. A failure lists all problems.
     pub fn compile(&self) -> Result<Definition, Failure> {
-        plan::compile(&self.texts, &self.settings)
-            .map_err(|problems| Failure(format!("{} can't be used\n{}", self.texts.name, format_problems(&problems))))
+        let name = &self.texts.name;
+        if definition::header(&self.texts.text).is_graphql {
+            return Err(Failure(format!(
+                "{name} is a GraphQL API; `prism frontend describe {name}` shows its fields, and `prism frontend sdl --definition {name}` its schema"
+            )));
+        }
+        plan::compile(&self.texts, &self.settings).map_err(|problems| self.unusable(&problems))
+    }
+
+    /// Compiles the definition of a GraphQL API. A failure lists all problems.
+    pub fn compile_graphql(&self) -> Result<GraphqlDefinition, Failure> {
+        if !definition::header(&self.texts.text).is_graphql {
+            return Err(Failure(format!("{} is no GraphQL API; its `type` is not `graphql`", self.texts.name)));
+        }
+        plan::compile_graphql(&self.texts).map_err(|problems| self.unusable(&problems))
+    }
+
+    fn unusable(&self, problems: &[Problems]) -> Failure {
+        Failure(format!("{} can't be used\n{}", self.texts.name, format_problems(problems)))
     }
 }
 

@@ -13,10 +13,11 @@ use crate::cli::{
     output::{Format, columns, print},
 };
 use prism_frontend::{
-    definition::Definition,
+    definition::{self, Definition},
     mapping::{Endpoint, Errors},
     template::PathTemplate,
 };
+use prism_graphql::GraphqlDefinition;
 use prism_registry::unknown_name;
 use prism_yaml::{self as yaml, Node, Value};
 
@@ -60,6 +61,27 @@ struct DefinitionView<'a> {
     operations: Vec<OperationView>,
 }
 
+/// A definition of a GraphQL API, as it is printed.
+#[derive(Serialize)]
+struct GraphqlView<'a> {
+    frontend: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    title: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    description: &'a str,
+    pattern: &'a str,
+    definition: &'a str,
+    schema: &'a str,
+    base_path: &'a str,
+    fields: Vec<FieldView<'a>>,
+}
+
+#[derive(Serialize)]
+struct FieldView<'a> {
+    field: &'a str,
+    rpc: &'a str,
+}
+
 #[derive(Serialize)]
 struct SettingView {
     name: String,
@@ -88,6 +110,9 @@ struct CaseView {
 /// Prints a definition, or one of its operations.
 pub(super) fn run(args: &Args) -> Outcome {
     let source = DefinitionSource::find(&args.name, &args.config)?;
+    if definition::header(&source.texts.text).is_graphql {
+        return describe_graphql(&source, args);
+    }
     let definition = source.compile()?;
     if let Some(name) = &args.operation {
         let (method, template, endpoint) = find_operation(&definition, name)?;
@@ -116,6 +141,35 @@ pub(super) fn run(args: &Args) -> Outcome {
         operations: operations.collect(),
     };
     print(args.output, &view, || render(&view, &definition.api.errors, &args.name))
+}
+
+/// Prints the fields of a GraphQL API.
+fn describe_graphql(source: &DefinitionSource, args: &Args) -> Outcome {
+    if args.operation.is_some() {
+        return Err(Failure(format!("{} is a GraphQL API; leave the operation out to see its fields", source.texts.name)));
+    }
+    let GraphqlDefinition { header, schema } = source.compile_graphql()?;
+    let fields = schema.mapped_fields();
+    let view = GraphqlView {
+        frontend: &header.name,
+        title: &header.title,
+        description: &header.description,
+        pattern: &header.pattern,
+        definition: &source.texts.name,
+        schema: &source.texts.document_name,
+        base_path: header.base_path.as_deref().unwrap_or("/{namespace}"),
+        fields: fields.iter().map(|(field, rpc)| FieldView { field, rpc }).collect(),
+    };
+    print(args.output, &view, || {
+        let mut rows = vec![["FIELD", "RPC"].map(str::to_owned).to_vec()];
+        rows.extend(view.fields.iter().map(|field| vec![field.field.to_owned(), field.rpc.to_owned()]));
+        let GraphqlView { frontend, pattern, definition, schema, base_path, .. } = &view;
+        format!(
+            "Frontend: {frontend}\n  Pattern:    {pattern}\n  Definition: {definition}\n  Schema:     {schema}\n  \
+             Base path:  {base_path}, unless a binding says otherwise\n\n{}",
+            columns(&rows)
+        )
+    })
 }
 
 /// Finds an operation by its id, or by method and path.

@@ -22,7 +22,7 @@ can be used, even if there are warnings. Exit code 1: there are problems.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Definitions to check. Each one names its OpenAPI document, which is checked too
+    /// Definitions to check. Each one names its OpenAPI document, or its GraphQL schema, which is checked too
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
 }
@@ -57,6 +57,16 @@ pub(super) fn run(args: &Args) -> Outcome {
 
 /// Returns the problems of a definition and its document. If there are none, returns the verdict and writes the warnings.
 fn lint(texts: &Texts, out: &mut String) -> (Vec<Problems>, String) {
+    let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    if definition::header(&texts.text).is_graphql {
+        return match plan::compile_graphql(texts) {
+            Ok(compiled) => {
+                let verdict = format!("✅ {}: {}", texts.name, counted(compiled.schema.mapped_fields().len(), "field"));
+                (Vec::new(), style::good(&verdict) + "\n")
+            }
+            Err(problems) => (problems, String::new()),
+        };
+    }
     let compiled = plan::compile(texts, &BTreeMap::new());
     // The document is checked also if the definition has problems, so that all of them are reported at once.
     let checked = definition::check_document(texts);
@@ -75,7 +85,6 @@ fn lint(texts: &Texts, out: &mut String) -> (Vec<Problems>, String) {
             let _ = writeln!(out, "{}", Problems { file: file.clone(), list: vec![warning] });
         }
     }
-    let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let mut verdict = format!("✅ {}: {}", texts.name, counted(definition.api.operations().count(), "operation"));
     if count > 0 {
         let _ = write!(verdict, ", {}", counted(count, "warning"));

@@ -95,9 +95,15 @@ fn view(config: &Config, name: String, kind: FrontendKind, definition: Option<St
     match definition::Texts::find(definition).map(|texts| DefinitionSource { texts, settings }) {
         Err(problem) => view.problems.push(format!("{definition} can't be read: {problem}")),
         Ok(source) => {
-            view.pattern = Some(definition::header(&source.texts.text).pattern);
-            match plan::compile(&source.texts, &source.settings) {
-                Ok(definition) => view.operations = Some(definition.api.operations().count()),
+            let header = definition::header(&source.texts.text);
+            view.pattern = Some(header.pattern);
+            let operations = if header.is_graphql {
+                plan::compile_graphql(&source.texts).map(|definition| definition.schema.mapped_fields().len())
+            } else {
+                plan::compile(&source.texts, &source.settings).map(|definition| definition.api.operations().count())
+            };
+            match operations {
+                Ok(count) => view.operations = Some(count),
                 Err(problems) => view.problems.extend(problems.iter().flat_map(|problems| {
                     let lines: Vec<String> = problems.to_string().lines().map(str::to_owned).collect();
                     lines

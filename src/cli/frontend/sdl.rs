@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::definition_source::ConfigOption;
+use super::definition_source::{ConfigOption, DefinitionSource};
 use crate::{
     cli::{Failure, Outcome, output::print_text},
     driver,
@@ -18,6 +18,7 @@ Examples:
   prism frontend sdl default                            print the schema of the namespace `default`
   prism frontend sdl orders --config prism.yaml > orders.graphql
   prism frontend sdl --listener main                    print the schema of all namespaces, which the listener `main` serves at /graphql
+  prism frontend sdl --definition frontends/notes.yaml  print the schema of a definition of the type `graphql`
 
 The schema has what the backends of the namespace can do. Nothing is connected. Of a namespace with `remote`, the command prints the schema
 with all RPCs; the other Prism has the backends.";
@@ -27,15 +28,19 @@ with all RPCs; the other Prism has the backends.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Namespace in the configuration
-    #[arg(required_unless_present = "listener")]
+    #[arg(required_unless_present_any = ["listener", "definition"])]
     pub namespace: Option<String>,
 
     /// Listener in the configuration: print the schema of its GraphQL endpoint, with a field for each namespace
     #[arg(long, value_name = "NAME", conflicts_with = "namespace")]
     listener: Option<String>,
 
+    /// Definition of the type `graphql`: its file, or the name of a frontend in the configuration
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["namespace", "listener"])]
+    definition: Option<String>,
+
     /// Print the schema as a subgraph of a federation, as the setting `federation` of a frontend serves it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "definition")]
     federation: bool,
 
     #[command(flatten)]
@@ -44,6 +49,9 @@ pub struct Args {
 
 /// Prints the schema.
 pub(super) fn run(args: &Args) -> Outcome {
+    if let Some(name) = &args.definition {
+        return print_text(&DefinitionSource::find(name, &args.config)?.compile_graphql()?.schema.sdl());
+    }
     let config = args.config.read_config();
     if let Some(listener) = &args.listener {
         return print_text(&of_listener(&config, listener, args.federation)?.sdl());

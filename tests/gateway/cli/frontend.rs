@@ -242,8 +242,8 @@ fn the_schema_and_the_reader_know_the_same_keys() {
     let read: BTreeSet<_> = text.lines().filter_map(|line| line.split_once(" `zzz`; there are: ")).map(|(_, list)| names(list)).collect();
     let schema: Value = serde_json::from_str(&printed("frontend schema")).unwrap();
     let properties = |schema: &Value| schema["properties"].as_object().map(|all| all.keys().cloned().collect::<BTreeSet<_>>());
-    let mut written: BTreeSet<_> = properties(&schema).into_iter().collect();
-    for name in ["Json", "Setting", "Errors", "ErrorCase", "Refusal", "Case", "Step", "Forward", "Answer"] {
+    let mut written = BTreeSet::new();
+    for name in ["HttpApi", "Json", "Setting", "Errors", "ErrorCase", "Refusal", "Case", "Step", "Forward", "Answer"] {
         written.extend(properties(&schema["definitions"][name]));
     }
     written.extend(properties(&schema["definitions"]["Route"]["anyOf"][1]));
@@ -285,6 +285,9 @@ fn every_definition_is_valid_under_the_published_schema() {
     for folder in ["frontends", "examples/frontends"] {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
             let definition: Value = serde_saphyr::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
             let problems: Vec<String> =
                 validator.iter_errors(&definition).map(|error| format!("{} {error}", error.instance_path())).collect();

@@ -2,6 +2,7 @@
 
 mod config;
 mod frontend;
+mod frontend_graphql;
 mod generate;
 mod import;
 mod registry;

@@ -14,6 +14,7 @@ mod documents;
 mod drain;
 mod examples;
 mod gateway_graphql;
+mod graphql_definition;
 mod graphs;
 mod grpc;
 mod idempotency;

@@ -169,7 +169,7 @@ impl Bindings<'_> {
         settings.extend(own);
         let binding = Binding {
             frontend: name.to_owned(),
-            kind: frontend.kind,
+            kind: if head.is_graphql { FrontendKind::Graphql } else { frontend.kind },
             definition,
             enabled,
             shared: head.shared,
@@ -188,6 +188,8 @@ impl Bindings<'_> {
 struct Head {
     pattern: Option<String>,
     base_path: Option<String>,
+    /// Whether it is an API of GraphQL.
+    is_graphql: bool,
     /// Whether several namespaces may have the same host and base path, because a path parameter selects the namespace.
     shared: bool,
 }
@@ -199,7 +201,8 @@ fn head(reader: &Reader<'_>, definition: &str) -> Head {
     let Some(text) = text else { return Head::default() };
     let (root, _) = prism_yaml::parse(&text);
     let text = |key: &str| root.get(key).and_then(Node::text).map(str::to_owned);
-    Head { pattern: text("pattern"), base_path: text("base_path"), shared: text("namespace").is_some() }
+    let is_graphql = text("type").as_deref() == Some("graphql");
+    Head { pattern: text("pattern"), base_path: text("base_path"), is_graphql, shared: text("namespace").is_some() }
 }
 
 /// Returns the name of the frontend in an item of the list: the item itself, or its `frontend`.

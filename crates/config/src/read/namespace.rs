@@ -430,7 +430,9 @@ fn check_collision(reader: &Reader<'_>, bound: &mut BoundRoutes, name: &str, bin
         return;
     }
     let overlap = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
-    let key = (binding.kind, binding.definition.clone(), binding.host.clone(), binding.base_path.clone());
+    // All APIs of GraphQL have their endpoints at the same paths.
+    let definition = binding.definition.clone().filter(|_| binding.kind == FrontendKind::Definition);
+    let key = (binding.kind, definition, binding.host.clone(), binding.base_path.clone());
     let others = bound.entry(key).or_default();
     let other = others.iter().find(|(_, listener)| overlap(listener, &binding.listener)).map(|(other, _)| other.clone());
     others.push((name.to_owned(), binding.listener.clone()));

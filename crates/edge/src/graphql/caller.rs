@@ -17,7 +17,7 @@ use crate::{documents, metadata, request::Serving};
 use prism_call::{
     Admitted, Arrival, Delivery, Error, Input, Messages, Namespace, Origin, Output, Page, Peer, Pipeline, Protocol, REQUEST_ID, Target,
 };
-use prism_graphql::{FieldRpc, RpcCaller, StreamPurpose};
+use prism_graphql::{FieldContext, FieldRpc, RpcCaller, StreamPurpose};
 
 /// Where calls come from.
 #[derive(Clone)]
@@ -79,6 +79,8 @@ pub struct FieldCaller {
     deadline: Option<Instant>,
     /// Whether the client has not asked for a timeout, so that those of the namespaces apply.
     has_default_timeout: bool,
+    /// What expressions of definitions may use.
+    context: FieldContext,
     /// What the calls hold until the response is delivered.
     deliveries: Mutex<Vec<Delivery>>,
 }
@@ -98,7 +100,12 @@ impl FieldCaller {
         admitted.context().trace.inject(&mut headers);
         let limits = &admitted.namespace().limits;
         let deadline = Instant::now().checked_add(timeout.unwrap_or(limits.timeout).min(limits.max_timeout));
-        Self { calls, namespaces, headers, deadline, has_default_timeout: timeout.is_none(), deliveries: Mutex::new(Vec::new()) }
+        let context = FieldContext {
+            proof: admitted.proof(),
+            namespace: admitted.namespace().name.clone(),
+            request_id: admitted.request_id().clone(),
+        };
+        Self { calls, namespaces, headers, deadline, has_default_timeout: timeout.is_none(), context, deliveries: Mutex::new(Vec::new()) }
     }
 
     /// Returns which RPCs are hidden from a caller who reads the schema: for each namespace, those that it may not call. The schema of a gateway shows
@@ -160,6 +167,10 @@ impl RpcCaller for FieldCaller {
         };
         self.hold(delivery);
         result
+    }
+
+    fn context(&self) -> FieldContext {
+        self.context.clone()
     }
 
     async fn open(&self, rpc: FieldRpc<'_>, message: Bytes, purpose: StreamPurpose) -> Result<Messages<Bytes>, Error> {

@@ -47,7 +47,7 @@ impl Endpoint {
         timeout: Option<Duration>,
         request: GraphqlRequest,
     ) -> Result<EndpointOperation, RequestError> {
-        let request = self.frontend.resolve(request)?;
+        let request = self.frontend.resolve(admitted, request).await?;
         let mut schema = self.frontend.schema(admitted).await?;
         let mut prepared = schema.prepare(&request, &self.frontend.limits).await?;
         let caller = self.caller(calls, admitted, headers, timeout);

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 
+use super::stored_documents::StoredDocuments;
 use crate::{derived::Derived, documents, variants::Variants};
 use prism_call::{Admitted, Error, Method, Namespace, proto::patterns::slots::v1::Capabilities};
 use prism_graphql::{GatewayNamespace, GraphqlLimits, GraphqlRequest, GraphqlSchema, GraphqlSettings, RequestError, TrustedDocuments};
@@ -24,6 +25,8 @@ pub struct GraphqlFrontend {
     is_subgraph: bool,
     /// The only documents that are accepted; `None`: all are.
     trusted: Option<Arc<TrustedDocuments>>,
+    /// The same, in a namespace.
+    stored: Option<StoredDocuments>,
     source: SchemaSource,
     /// The schemas without RPCs that are hidden from their readers.
     visible: Arc<Variants<GatewayCapabilities, GraphqlSchema>>,
@@ -32,7 +35,12 @@ pub struct GraphqlFrontend {
 /// Where the schema comes from.
 enum SchemaSource {
     Namespace(Derived<GraphqlSchema>),
-    Gateway { namespaces: Arc<GatewayNamespaces>, schema: Derived<GraphqlSchema, GatewayCapabilities> },
+    Gateway {
+        namespaces: Arc<GatewayNamespaces>,
+        schema: Derived<GraphqlSchema, GatewayCapabilities>,
+    },
+    /// It is that of a definition, whatever the namespace can do.
+    Defined(Arc<GraphqlSchema>),
 }
 
 /// The namespaces of a gateway, by their names.
@@ -44,7 +52,15 @@ impl GraphqlFrontend {
     /// Creates a frontend with these settings, and the trusted documents that they name.
     pub fn new(settings: &GraphqlSettings, trusted: Option<Arc<TrustedDocuments>>, documentation: bool) -> Self {
         let source = SchemaSource::Namespace(Derived::default());
-        Self { limits: settings.limits(), documentation, is_subgraph: settings.federation, trusted, source, visible: Arc::default() }
+        Self {
+            limits: settings.limits(),
+            documentation,
+            is_subgraph: settings.federation,
+            trusted,
+            stored: None,
+            source,
+            visible: Arc::default(),
+        }
     }
 
     /// Serves these namespaces instead of one, each as a field.
@@ -54,18 +70,33 @@ impl GraphqlFrontend {
         Self { source: SchemaSource::Gateway { namespaces: Arc::new(namespaces), schema: Derived::default() }, ..self }
     }
 
+    /// Accepts only the documents in a namespace with the pattern `keyvalue`.
+    #[must_use]
+    pub fn with_documents_in(self, namespace: Arc<Namespace>) -> Self {
+        Self { stored: Some(StoredDocuments::new(namespace)), ..self }
+    }
+
+    /// Serves the schema of a definition instead of that of the namespace.
+    #[must_use]
+    pub fn of_definition(self, schema: Arc<GraphqlSchema>) -> Self {
+        Self { source: SchemaSource::Defined(schema), ..self }
+    }
+
     /// Returns the namespaces, if the frontend serves several.
     pub fn namespaces(&self) -> Option<&Arc<GatewayNamespaces>> {
         match &self.source {
-            SchemaSource::Namespace(_) => None,
+            SchemaSource::Namespace(_) | SchemaSource::Defined(_) => None,
             SchemaSource::Gateway { namespaces, .. } => Some(namespaces),
         }
     }
 
     /// Returns a request with its document, if it names a trusted one.
-    pub fn resolve(&self, mut request: GraphqlRequest) -> Result<GraphqlRequest, RequestError> {
+    pub async fn resolve(&self, admitted: &Admitted<'_>, mut request: GraphqlRequest) -> Result<GraphqlRequest, RequestError> {
         if let Some(trusted) = &self.trusted {
             trusted.resolve(&mut request)?;
+        }
+        if let Some(stored) = &self.stored {
+            stored.resolve(admitted, &mut request).await?;
         }
         Ok(request)
     }
@@ -79,6 +110,7 @@ impl GraphqlFrontend {
                 let build = move |methods: &[Arc<Method>], capabilities: &Capabilities| build_one(name, methods, capabilities, is_subgraph);
                 schema.get(admitted, build).await
             }
+            SchemaSource::Defined(schema) => Ok(schema.clone()),
             SchemaSource::Gateway { namespaces, schema } => {
                 let read = async { Ok(read_capabilities(admitted, namespaces, schema.capabilities().unwrap_or_default()).await) };
                 let namespaces = namespaces.clone();
@@ -96,6 +128,8 @@ impl GraphqlFrontend {
         let known = match &self.source {
             SchemaSource::Namespace(schema) => vec![schema.capabilities()],
             SchemaSource::Gateway { schema, .. } => schema.capabilities().unwrap_or_default(),
+            // It is the API that its author has written, for all callers.
+            SchemaSource::Defined(schema) => return Ok(schema.clone()),
         };
         let mut known = known.into_iter();
         let mut visible = GatewayCapabilities::with_capacity(hidden.len());

@@ -11,6 +11,7 @@ mod response;
 mod results;
 mod session;
 mod shared_stream;
+mod stored_documents;
 mod streams;
 
 #[cfg(test)]

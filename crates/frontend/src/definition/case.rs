@@ -29,16 +29,21 @@ const TAKEN: [&str; 12] =
     ["path", "query", "header", "cookie", "body", "request", "settings", "reply", "replies", "item", "index", "error"];
 
 /// What values can use in the parts of a case.
-struct Stages<'c> {
+pub struct Stages<'c> {
     /// Before anything is called.
-    requesting: ValueCompiler<'c>,
+    pub requesting: ValueCompiler<'c>,
     /// After the steps.
-    calling: ValueCompiler<'c>,
+    pub calling: ValueCompiler<'c>,
     /// After the call.
-    replying: ValueCompiler<'c>,
+    pub replying: ValueCompiler<'c>,
 }
 
 impl<'c> Stages<'c> {
+    /// Returns the stages of a call without steps.
+    pub fn new(requesting: ValueCompiler<'c>, replying: ValueCompiler<'c>) -> Self {
+        Self { calling: requesting.clone(), requesting, replying }
+    }
+
     /// Adds a variable to a stage and those after it.
     fn declare(&mut self, from: usize, name: &str, kind: &Type) {
         for stage in self.all().into_iter().skip(from) {
@@ -51,7 +56,7 @@ impl<'c> Stages<'c> {
     }
 
     /// Compiles named values. Each is available from the first stage that has all that it uses.
-    fn named(&mut self, entries: &[(Key, Node)]) -> Option<Names> {
+    pub fn named(&mut self, entries: &[(Key, Node)]) -> Option<Names> {
         let file = self.requesting.file;
         let mut named = Vec::with_capacity(entries.len());
         for (key, node) in entries {

@@ -3,15 +3,23 @@
 
 use serde_json::{Map, Value, json};
 
+use super::editor_parts::{choice, head, join, reference, section, text};
+
 /// Returns the schema of a definition file. The compiler checks everything that needs the descriptors or the OpenAPI
 /// document.
 pub fn schema() -> Value {
-    let mut schema = section(
-        "A frontend of Prism",
+    let http = section(
+        "An HTTP API",
         "Maps an HTTP API, as an OpenAPI document describes it, onto the RPCs of a pattern.",
         &["frontend", "openapi", "pattern", "routes"],
         header(),
     );
+    let mut schema = json!({
+        "title": "A frontend of Prism",
+        "if": {"properties": {"type": {"const": "graphql"}}, "required": ["type"]},
+        "then": {"$ref": "#/definitions/GraphqlApi"},
+        "else": {"$ref": "#/definitions/HttpApi"},
+    });
     let definitions = [
         ("Expression", expression("An expression in CEL.")),
         ("Value", value()),
@@ -37,39 +45,13 @@ pub fn schema() -> Value {
         ("Setting", setting()),
         ("Json", style()),
         ("Headers", headers()),
+        ("HttpApi", http),
+        ("GraphqlApi", super::editor_graphql::api()),
+        ("Field", super::editor_graphql::field()),
     ];
     schema["$schema"] = "http://json-schema.org/draft-07/schema#".into();
     schema["definitions"] = definitions.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect::<Map<_, _>>().into();
     schema
-}
-
-/// Returns the schema of a mapping with fixed keys. `x-` extensions are also allowed.
-#[expect(clippy::needless_pass_by_value, reason = "callers make it on the spot")]
-fn section(title: &str, description: &str, required: &[&str], properties: Value) -> Value {
-    let mut schema = json!({
-        "title": title,
-        "description": description,
-        "type": "object",
-        "additionalProperties": false,
-        "patternProperties": {"^x-": {"description": "Ignored. Use it for anchors or notes."}},
-        "properties": properties,
-    });
-    if !required.is_empty() {
-        schema["required"] = required.into();
-    }
-    schema
-}
-
-fn reference(name: &str, description: &str) -> Value {
-    json!({"description": description, "allOf": [{"$ref": format!("#/definitions/{name}")}]})
-}
-
-fn text(description: &str) -> Value {
-    json!({"description": description, "type": "string"})
-}
-
-fn choice(description: &str, choices: &[&str]) -> Value {
-    json!({"description": description, "enum": choices, "default": choices.first()})
 }
 
 fn expression(description: &str) -> Value {
@@ -77,57 +59,51 @@ fn expression(description: &str) -> Value {
 }
 
 fn header() -> Value {
-    json!({
-        "frontend": {"description": "The name of the frontend, which namespaces use to bind it.", "type": "string", "pattern": "^[a-z0-9-]{1,63}$"},
-        "title": text("A title for people."),
-        "description": text("A description for people."),
-        "type": choice("The protocol.", &["rest"]),
-        "openapi": text("The OpenAPI document, YAML or JSON, relative to this file."),
-        "pattern": text("The pattern whose RPCs are called; `prism registry patterns list` shows all."),
-        "base_path": {
-            "description": "The base path if the binding has none. `{namespace}` is replaced by the name of the namespace.",
-            "type": "string", "pattern": "^/", "default": "/{namespace}",
-        },
-        "content_type": {
-            "description": "The content type of responses for which the document specifies none.", "type": "string", "default": "application/json",
-        },
-        "json": reference("Json", "The format of messages in JSON."),
-        "paths": {
-            "description": "Templates for paths that OpenAPI can't express, such as `/v1/kv/{key=**}`.",
-            "type": "object", "additionalProperties": {"type": "string"},
-        },
-        "also_under": {
-            "description": "A second prefix of all paths, such as `/contexts/{context}`. Without the prefix, `path.context` is absent.",
-            "type": "string", "pattern": "^/.*\\{",
-        },
-        "unknown_parameters": choice(
-            "Whether unknown query parameters, and members of JSON bodies without a field in the message, are refused.",
-            &["refuse", "ignore"],
-        ),
-        "null_members": choice("Whether members of JSON bodies that are `null` count as absent, as in JSON of Protobuf messages.", &["keep", "drop"]),
-        "repeated_parameters": choice("A query parameter that takes one value and appears twice: refused, or the first one counts.", &["refuse", "first"]),
-        "request_content_type": {
-            "description": "Whether a body whose content type is not in the document is refused with 415. A list: bodies of these types, and without one, are read as the first type in the document; others are refused.",
-            "anyOf": [{"enum": ["check", "ignore"]}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
-            "default": "check",
-        },
-        "accept": choice("Whether a request is refused with 406 if its `Accept` header allows none of the response's content types.", &["strict", "ignore"]),
-        "trailing_slash": choice("Whether a path with an additional `/` at its end is refused.", &["refuse", "ignore"]),
-        "namespace": {"description": "The path parameter that selects the namespace, such as `path.tenant`.", "type": "string", "pattern": "^path\\."},
-        "max_gathered": {
-            "description": "Maximum number of messages of a stream that are collected into one response.",
-            "type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 10_000,
-        },
-        "settings": {
-            "description": "Settings of bindings, by name. Expressions read them as `settings.<name>`.",
-            "type": "object", "additionalProperties": {"$ref": "#/definitions/Setting"},
-        },
-        "errors": reference("Errors", "The format of errors. Default: problem documents (RFC 9457)."),
-        "routes": {
-            "description": "How each operation is handled, by its `operationId`, or by method and path such as `GET /notes/{id}`.",
-            "type": "object", "maxProperties": super::MAX_ROUTES, "additionalProperties": {"$ref": "#/definitions/Route"},
-        },
-    })
+    join(
+        head("rest"),
+        json!({
+            "openapi": text("The OpenAPI document, YAML or JSON, relative to this file."),
+            "content_type": {
+                "description": "The content type of responses for which the document specifies none.", "type": "string", "default": "application/json",
+            },
+            "json": reference("Json", "The format of messages in JSON."),
+            "paths": {
+                "description": "Templates for paths that OpenAPI can't express, such as `/v1/kv/{key=**}`.",
+                "type": "object", "additionalProperties": {"type": "string"},
+            },
+            "also_under": {
+                "description": "A second prefix of all paths, such as `/contexts/{context}`. Without the prefix, `path.context` is absent.",
+                "type": "string", "pattern": "^/.*\\{",
+            },
+            "unknown_parameters": choice(
+                "Whether unknown query parameters, and members of JSON bodies without a field in the message, are refused.",
+                &["refuse", "ignore"],
+            ),
+            "null_members": choice("Whether members of JSON bodies that are `null` count as absent, as in JSON of Protobuf messages.", &["keep", "drop"]),
+            "repeated_parameters": choice("A query parameter that takes one value and appears twice: refused, or the first one counts.", &["refuse", "first"]),
+            "request_content_type": {
+                "description": "Whether a body whose content type is not in the document is refused with 415. A list: bodies of these types, and without one, are read as the first type in the document; others are refused.",
+                "anyOf": [{"enum": ["check", "ignore"]}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+                "default": "check",
+            },
+            "accept": choice("Whether a request is refused with 406 if its `Accept` header allows none of the response's content types.", &["strict", "ignore"]),
+            "trailing_slash": choice("Whether a path with an additional `/` at its end is refused.", &["refuse", "ignore"]),
+            "namespace": {"description": "The path parameter that selects the namespace, such as `path.tenant`.", "type": "string", "pattern": "^path\\."},
+            "max_gathered": {
+                "description": "Maximum number of messages of a stream that are collected into one response.",
+                "type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 10_000,
+            },
+            "settings": {
+                "description": "Settings of bindings, by name. Expressions read them as `settings.<name>`.",
+                "type": "object", "additionalProperties": {"$ref": "#/definitions/Setting"},
+            },
+            "errors": reference("Errors", "The format of errors. Default: problem documents (RFC 9457)."),
+            "routes": {
+                "description": "How each operation is handled, by its `operationId`, or by method and path such as `GET /notes/{id}`.",
+                "type": "object", "maxProperties": super::MAX_ROUTES, "additionalProperties": {"$ref": "#/definitions/Route"},
+            },
+        }),
+    )
 }
 
 /// Returns a schema for one value of a kind, or a list of them.

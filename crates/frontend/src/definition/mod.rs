@@ -8,7 +8,10 @@ mod calls_tests;
 mod case;
 mod document;
 mod editor;
+mod editor_graphql;
+mod editor_parts;
 mod embedded;
+mod head;
 mod message;
 mod operation;
 mod reader;
@@ -27,11 +30,14 @@ pub use document::{Document, DocumentFolders, Operation};
 pub use editor::schema;
 pub use embedded::{names, read};
 
-use self::{
-    document::{DocumentFiles, Thoroughness},
+pub use self::{
+    case::Stages,
+    head::{DefinitionHeader, header, header_of, read as read_head},
     reader::{Section, SourceFile},
     template::ValueCompiler,
 };
+
+use self::document::{DocumentFiles, Thoroughness};
 use super::{
     expression::{self, Member, Object, Type, Value},
     json::{self, ZeroValues},
@@ -62,23 +68,6 @@ pub struct Texts {
     pub folders: DocumentFolders,
 }
 
-/// The header of a definition.
-#[derive(Clone, Debug, Default)]
-pub struct DefinitionHeader {
-    /// Its name.
-    pub name: String,
-    /// Its title.
-    pub title: String,
-    /// Its description.
-    pub description: String,
-    /// The pattern whose RPCs are called.
-    pub pattern: String,
-    /// The default base path.
-    pub base_path: Option<String>,
-    /// The path of the document, relative to the definition.
-    pub document: String,
-}
-
 /// A definition, compiled for a binding.
 #[derive(Debug)]
 pub struct Definition {
@@ -90,24 +79,6 @@ pub struct Definition {
     pub document: Arc<str>,
     /// The names of the document's files.
     pub files: Vec<String>,
-}
-
-/// Reads the header of a definition. Missing fields are empty.
-pub fn header(text: &str) -> DefinitionHeader {
-    let (root, _) = yaml::parse(text);
-    header_of(&root)
-}
-
-fn header_of(root: &Node) -> DefinitionHeader {
-    let text = |key: &str| root.get(key).and_then(Node::text).unwrap_or_default().to_owned();
-    DefinitionHeader {
-        name: text("frontend"),
-        title: text("title"),
-        description: text("description"),
-        pattern: text("pattern"),
-        base_path: Some(text("base_path")).filter(|path| !path.is_empty()),
-        document: text("openapi"),
-    }
 }
 
 /// Reads an OpenAPI document without a definition.
@@ -174,13 +145,7 @@ impl DefinitionBuilder<'_> {
             return None;
         }
         let section = Section::new(self.file, "the definition", root);
-        self.name(&section);
-        section.choice("type", &[("rest", ())]);
-        for key in ["title", "description", "base_path"] {
-            section.text(key);
-        }
-        self.base_path(&section);
-        let methods = self.methods(&section);
+        let methods = head::read(&section, "rest", self.methods, self.patterns);
         let document = self.document(&section, texts);
         let style = self.style(&section);
         let ignore_unknown = section.choice("unknown_parameters", &[("refuse", false), ("ignore", true)]).unwrap_or(false);
@@ -251,28 +216,6 @@ impl DefinitionBuilder<'_> {
         Some(Definition { header, api: Arc::new(api), document: document.value.to_string().into(), files: document.files })
     }
 
-    fn name(&self, section: &Section<'_, '_>) {
-        let Some(name) = section.required("frontend", "notes") else { return };
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if !(1..=63).contains(&name.len()) || !name.bytes().all(plain) {
-            let position = section.get("frontend").map_or(&section.position, |node| &node.position);
-            self.file.problem(
-                position,
-                format!("`{name}` is not a valid name of a frontend: use at most 63 lower-case letters, digits and `-`"),
-            );
-        }
-    }
-
-    fn base_path(&self, section: &Section<'_, '_>) {
-        let Some(node) = section.get("base_path") else { return };
-        let Some(text) = node.text() else { return };
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
-        let rest = text.replace("{namespace}", "x");
-        if !rest.starts_with('/') || rest.contains("//") || !rest.bytes().all(plain) {
-            self.file.problem(&node.position, "`base_path` must be a path such as /kv, /{namespace} or /");
-        }
-    }
-
     fn also_under(&self, section: &Section<'_, '_>) -> Option<String> {
         let node = section.get("also_under")?;
         let text = self.file.text("`also_under`", node)?;
@@ -294,16 +237,6 @@ impl DefinitionBuilder<'_> {
         }
         let any = self.file.choice("request_content_type", node, &[("check", false), ("ignore", true)]).unwrap_or(false);
         if any { BodyTypes::Any } else { BodyTypes::Documented }
-    }
-
-    fn methods(&self, section: &Section<'_, '_>) -> Option<Vec<Arc<Method>>> {
-        let pattern = section.required("pattern", "keyvalue")?;
-        let methods = (self.methods)(pattern);
-        if methods.is_none() {
-            let position = section.get("pattern").map_or(&section.position, |node| &node.position);
-            self.file.problem(position, unknown_name("pattern", pattern, self.patterns.iter().copied()));
-        }
-        methods
     }
 
     fn document(&self, section: &Section<'_, '_>, texts: &Texts) -> Option<Document> {

@@ -1,6 +1,6 @@
 //! Renders errors in the form that an API defines.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use prost::Message as _;
@@ -27,6 +27,14 @@ pub struct Errors {
     pub form: ErrorForm,
     /// Special cases.
     pub cases: ErrorCases,
+}
+
+impl Errors {
+    /// Returns what APIs have that do not render errors themselves.
+    pub fn none() -> &'static Self {
+        static NONE: LazyLock<Errors> = LazyLock::new(Errors::default);
+        &NONE
+    }
 }
 
 /// The form of an error response.

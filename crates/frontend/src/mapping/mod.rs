@@ -62,7 +62,7 @@ pub use styled::{ParameterStyle, StyledFormat};
 pub use switch::Switch;
 pub use template::{Translation, ValueSource, ValueTemplate, holds};
 pub use text_type::{TextObject, TextType};
-pub use value::to_text;
+pub use value::{map, member, to_text};
 
 use http::Method as Verb;
 

@@ -91,10 +91,15 @@ pub fn map(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
 pub fn walk(value: &Value, names: &[String]) -> Option<Value> {
     let mut current = value;
     for name in names {
-        let Value::Map(map) = current else { return None };
-        current = map.map.get(&Key::from(name.as_str()))?;
+        current = member(current, name)?;
     }
     Some(current.clone())
+}
+
+/// Returns the member of a map with this name.
+pub fn member<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    let Value::Map(map) = value else { return None };
+    map.map.get(&Key::from(name))
 }
 
 /// Converts a value to text for a header or a plain response. Returns `None` for null and for bytes that are not UTF-8.

@@ -4,9 +4,11 @@ mod batch;
 mod batches;
 mod connection;
 mod entities;
+mod mapped;
 mod operation;
 mod plan;
 mod render;
+mod selected;
 
 use std::sync::Arc;
 
@@ -25,14 +27,17 @@ use batches::Batches;
 use connection::Page;
 use entities::EntityReply;
 use plan::member_key;
-use prism_call::{Error, Messages, Method};
-use prism_frontend::render::EventFields;
+use prism_call::{Error, Messages, Method, Proof, RequestId};
+use prism_frontend::{expression::Value, render::EventFields};
 use render::Renderer;
+use selected::ResultWriter;
 
 pub use connection::PageCall;
 pub use entities::EntitiesCall;
+pub use mapped::MappedCall;
 pub use operation::{PreparedOperation, RootCall, RootParent, RootTarget};
 pub use plan::{Collected, Planner, RpcCall, type_name};
+pub use selected::SelectedType;
 
 /// RPCs of one operation that run at the same time. Each of them holds its reply until it is written.
 const CONCURRENT_CALLS: usize = 16;
@@ -42,6 +47,9 @@ const CONCURRENT_CALLS: usize = 16;
 pub trait RpcCaller: Send + Sync {
     /// Calls a unary RPC.
     async fn call(&self, rpc: FieldRpc<'_>, message: Bytes) -> Result<Bytes, Error>;
+
+    /// Returns what expressions of definitions may use.
+    fn context(&self) -> FieldContext;
 
     /// Opens the stream of an RPC with a stream of replies. Dropping it cancels the call.
     async fn open(&self, rpc: FieldRpc<'_>, message: Bytes, purpose: StreamPurpose) -> Result<Messages<Bytes>, Error>;
@@ -56,6 +64,17 @@ pub struct FieldRpc<'c> {
     pub path: &'c str,
     /// The name of the namespace, in the schema of a gateway.
     pub namespace: Option<&'c str>,
+}
+
+/// What the expressions of a definition may use beside arguments and replies.
+#[derive(Clone)]
+pub struct FieldContext {
+    /// Proves that the request is observed.
+    pub proof: Proof,
+    /// The name of the namespace.
+    pub namespace: Arc<str>,
+    /// The id of the request.
+    pub request_id: RequestId,
 }
 
 /// What a stream is opened for.
@@ -91,6 +110,7 @@ enum RootResult {
     Reply(Bytes),
     Page(Page),
     Entities(Vec<EntityReply>),
+    Mapped(Option<Value>),
     Failed(Error),
 }
 
@@ -140,6 +160,10 @@ async fn resolve(root: &RootCall, introspected: &Json, limits: &GraphqlLimits, c
             Err(error) => RootResult::Failed(error),
         },
         RootTarget::Entities(entities) => RootResult::Entities(entities.read(&root.path, caller).await),
+        RootTarget::Mapped(call) => match call.read(root.rpc(&call.mapping.method), limits.max_response_bytes, caller).await {
+            Ok(value) => RootResult::Mapped(value),
+            Err(error) => RootResult::Failed(error),
+        },
         // Found when the operation was prepared.
         RootTarget::Rpc(RpcCall { message: Err(error), .. }) => RootResult::Failed(error.for_client()),
         RootTarget::Rpc(RpcCall { method, message: Ok(message), .. }) => match caller.call(root.rpc(method), message.clone()).await {
@@ -160,6 +184,8 @@ struct ResponseWriter<'m> {
     renderer: Renderer<'m>,
     out: Vec<u8>,
     errors: Vec<Json>,
+    /// Whether a field that must not be null has failed, so that `data` is null ("GraphQL", section 6.4.4).
+    is_null: bool,
     /// The field of a namespace whose fields are being written.
     parent: Option<Arc<RootParent>>,
     /// Where a stream continues.
@@ -168,7 +194,14 @@ struct ResponseWriter<'m> {
 
 impl<'m> ResponseWriter<'m> {
     fn new(model: &'m Model, limit: usize) -> Self {
-        Self { renderer: Renderer { model, limit }, out: b"{\"data\":{".to_vec(), errors: Vec::new(), parent: None, cursor: None }
+        Self {
+            renderer: Renderer { model, limit },
+            out: b"{\"data\":{".to_vec(),
+            errors: Vec::new(),
+            is_null: false,
+            parent: None,
+            cursor: None,
+        }
     }
 
     /// Appends a root field. A field that failed is `null`.
@@ -192,6 +225,22 @@ impl<'m> ResponseWriter<'m> {
                 RootTarget::Entities(call) => self.add_entities(root, call, replies),
                 _ => Err(Error::internal("a field without entities has some")),
             },
+            RootResult::Mapped(value) => match &root.target {
+                RootTarget::Mapped(call) => {
+                    let written = ResultWriter::write(value.as_ref(), &call.selected, self.renderer.limit, &mut self.out);
+                    if written.is_err() {
+                        self.out.extend_from_slice(b"null");
+                        self.is_null |= !call.selected.nullable;
+                    }
+                    for (path, error) in written.unwrap_or_else(|errors| errors) {
+                        let mut error = root.failed(error);
+                        error.path.extend(path);
+                        self.errors.push(error.to_json());
+                    }
+                    Ok(())
+                }
+                _ => Err(Error::internal("a field without a mapping has a result")),
+            },
             RootResult::Reply(reply) => match &root.target {
                 RootTarget::Rpc(RpcCall { output, plan, .. }) => self
                     .renderer
@@ -204,6 +253,7 @@ impl<'m> ResponseWriter<'m> {
             self.out.truncate(start);
             self.out.extend_from_slice(b"null");
             self.errors.push(root.failed(error).to_json());
+            self.is_null |= matches!(&root.target, RootTarget::Mapped(call) if !call.selected.nullable);
         }
     }
 
@@ -263,6 +313,10 @@ impl<'m> ResponseWriter<'m> {
     fn finish(mut self) -> Executed {
         self.enter(None);
         self.out.push(b'}');
+        if self.is_null {
+            self.out.clear();
+            self.out.extend_from_slice(b"{\"data\":null");
+        }
         let failed = self.errors.len();
         if failed > 0 {
             self.out.extend_from_slice(b",\"errors\":");
@@ -296,20 +350,30 @@ pub async fn subscribe(
     let Some((place, root)) = place.and_then(|place| Some((place, roots.get(place)?))) else {
         return Err(RequestError::one("GRAPHQL_VALIDATION", "a subscription must have exactly one field that is a stream", None));
     };
-    let RootTarget::Rpc(RpcCall { method, message, output, .. }) = &root.target else {
-        return Err(RequestError::one("GRAPHQL_VALIDATION", "a subscription must select a stream", Some(root.at)));
-    };
-    let opened = match message {
-        Ok(message) => caller.open(root.rpc(method), message.clone(), StreamPurpose::Subscription).await,
-        Err(error) => Err(error.for_client()),
+    let (opened, output) = match &root.target {
+        RootTarget::Rpc(RpcCall { message: Err(error), output, .. }) => (Err(error.for_client()), *output),
+        RootTarget::Rpc(RpcCall { method, message: Ok(message), output, .. }) => {
+            (caller.open(root.rpc(method), message.clone(), StreamPurpose::Subscription).await, *output)
+        }
+        RootTarget::Mapped(call) => (call.open(root.rpc(&call.mapping.method), caller).await, call.mapping.output),
+        _ => return Err(RequestError::one("GRAPHQL_VALIDATION", "a subscription must select a stream", Some(root.at))),
     };
     let messages = opened.map_err(|error| RequestError { errors: vec![root.failed(error)] })?;
-    let fields = EventFields::of(model.types, *output);
-    Ok(messages.map(move |message| {
+    let (fields, context) = (EventFields::of(model.types, output), caller.context());
+    Ok(messages.filter_map(move |message| {
         let mut response = ResponseWriter::new(&model, limits.max_response_bytes);
         response.cursor = message.as_ref().ok().and_then(|message| fields.cursor(message)).map(str::to_owned);
         let is_interrupted = message.as_ref().is_err_and(is_interruption);
-        let mut result = Some(message.map_or_else(RootResult::Failed, RootResult::Reply));
+        let target = roots.get(place).map(|root| &root.target);
+        let mut result = match (message, target) {
+            (Err(error), _) => Some(RootResult::Failed(error)),
+            (Ok(message), Some(RootTarget::Mapped(call))) => match call.event(&context, &message) {
+                Ok(None) => return std::future::ready(None),
+                Ok(Some(value)) => Some(RootResult::Mapped(value)),
+                Err(error) => Some(RootResult::Failed(error)),
+            },
+            (Ok(message), _) => Some(RootResult::Reply(message)),
+        };
         for (index, root) in roots.iter().enumerate() {
             match (&root.target, result.take_if(|_| index == place)) {
                 (_, Some(result)) => response.add(root, result),
@@ -317,7 +381,7 @@ pub async fn subscribe(
                 (_, None) => {}
             }
         }
-        Executed { is_interrupted, ..response.finish() }
+        std::future::ready(Some(Executed { is_interrupted, ..response.finish() }))
     }))
 }
 

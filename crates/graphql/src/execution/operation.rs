@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Pos, Variables};
 use serde_json::Value as Json;
 
-use super::{FieldRpc, RpcCall, connection::PageCall, entities::EntitiesCall};
+use super::{FieldRpc, RpcCall, connection::PageCall, entities::EntitiesCall, mapped::MappedCall};
 use crate::{document::Document, model::OperationKind, request::GraphqlError};
 use prism_call::{Error, Method};
 
@@ -83,6 +83,8 @@ pub enum RootTarget {
     Page(PageCall),
     /// The entities of a subgraph.
     Entities(EntitiesCall),
+    /// The RPC of a field of a definition.
+    Mapped(MappedCall),
 }
 
 impl PreparedOperation {
@@ -103,6 +105,11 @@ impl PreparedOperation {
 
     /// Tells whether it may change data. Some streams do.
     pub fn may_write(&self) -> bool {
-        self.roots.iter().any(|root| matches!(&root.target, RootTarget::Rpc(call) if !call.method.read_only)) || self.is_mutation()
+        let writes = |root: &RootCall| match &root.target {
+            RootTarget::Rpc(call) => !call.method.read_only,
+            RootTarget::Mapped(call) => !call.mapping.method.read_only,
+            _ => false,
+        };
+        self.is_mutation() || self.roots.iter().any(writes)
     }
 }

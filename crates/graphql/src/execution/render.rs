@@ -38,14 +38,17 @@ impl RenderFailure {
     pub fn into_error(self, limit: usize) -> Error {
         match self {
             Self::Malformed => Error::internal("the reply is not a message of its type"),
-            Self::TooLarge => {
-                let message = format!(
-                    "the response has more than {limit} bytes, the limit (settings.max_response_bytes of the frontend); select less, or in several requests"
-                );
-                Error::new(Code::ResourceExhausted, "RESPONSE_TOO_LARGE", message)
-            }
+            Self::TooLarge => response_too_large(limit),
         }
     }
+}
+
+/// Returns the error of a response with more bytes than the limit.
+pub fn response_too_large(limit: usize) -> Error {
+    let message = format!(
+        "the response has more than {limit} bytes, the limit (settings.max_response_bytes of the frontend); select less, or in several requests"
+    );
+    Error::new(Code::ResourceExhausted, "RESPONSE_TOO_LARGE", message)
 }
 
 /// Tells whether something was written.

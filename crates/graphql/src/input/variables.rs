@@ -105,7 +105,9 @@ fn check_named(registry: &Registry, name: &str, value: &Value, path: &mut String
                 let _ = write!(path, ".{}", field.name);
                 match members.get(field.name.as_str()) {
                     Some(value) => check(registry, &field.ty, value, path)?,
-                    None if MetaTypeName::create(&field.ty).is_non_null() => return Err("is missing".to_owned()),
+                    None if field.default_value.is_none() && MetaTypeName::create(&field.ty).is_non_null() => {
+                        return Err("is missing".to_owned());
+                    }
                     None => {}
                 }
                 path.truncate(length);

@@ -72,6 +72,11 @@ impl Model {
         builder.model
     }
 
+    /// Returns a model that has no root fields.
+    pub fn without_rpcs(types: &'static MessageTypes) -> Self {
+        Builder::new(types).model
+    }
+
     /// Builds the model of a gateway: it has a field for each of these namespaces. Namespaces with the same RPCs share their types. As a
     /// subgraph, it has entities too.
     pub fn of_gateway(namespaces: &[NamespaceRpcs], is_subgraph: bool) -> Self {

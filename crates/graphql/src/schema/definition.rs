@@ -137,7 +137,7 @@ fn shared(model: &Model, object: Object) -> Object {
 }
 
 /// A field of a subscription that `async-graphql` never resolves.
-fn subscription_field(name: &str, kind: TypeRef) -> SubscriptionField {
+pub fn subscription_field(name: &str, kind: TypeRef) -> SubscriptionField {
     SubscriptionField::new(name, kind, |_| {
         SubscriptionFieldFuture::new(async { Ok(stream::empty::<async_graphql::Result<FieldValue<'_>>>()) })
     })
@@ -191,7 +191,7 @@ fn root_object(model: &Model, name: &str, roots: &IndexMap<String, RootField>) -
 }
 
 /// A field that `async-graphql` never resolves: execution is our own.
-fn unresolved(name: &str, kind: TypeRef) -> Field {
+pub fn unresolved(name: &str, kind: TypeRef) -> Field {
     Field::new(name, kind, |_| FieldFuture::Value(None))
 }
 

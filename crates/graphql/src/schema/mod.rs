@@ -1,5 +1,6 @@
 //! A schema: what clients may ask for, and the preparation of their requests.
 
+mod defined;
 mod definition;
 
 use std::{
@@ -8,7 +9,7 @@ use std::{
 };
 
 use async_graphql::{
-    Positioned, Variables,
+    Name, Positioned, Value, Variables,
     dynamic::Schema,
     parser::types::{Field, OperationDefinition, OperationType, SelectionSet},
 };
@@ -16,20 +17,27 @@ use futures::Stream;
 
 use crate::{
     Executed, GraphqlLimits, GraphqlRequest, PreparedOperation, RequestError, RpcCaller,
+    defined::{self as mappings, DefinedSchema},
     document::{Document, DocumentCache},
-    execution::{self, Collected, EntitiesCall, PageCall, Planner, RootCall, RootParent, RootTarget, RpcCall},
+    execution::{self, Collected, EntitiesCall, MappedCall, PageCall, Planner, RootCall, RootParent, RootTarget, RpcCall, SelectedType},
     input,
     limits::DocumentMeter,
     model::{Availability, Model, NamespaceRpcs, OperationKind, RootField, RootFields},
 };
 use prism_call::{Error, Method, proto::patterns::slots::v1::Capabilities};
-use prism_frontend::message_types::FieldKind;
+use prism_frontend::{
+    definition::{DefinitionHeader, Texts},
+    message_types::FieldKind,
+};
+use prism_yaml::{Position, Problem, Problems};
 
 /// A schema of a set of RPCs.
 pub struct GraphqlSchema {
     pub(crate) model: Arc<Model>,
     dynamic: Schema,
     documents: DocumentCache,
+    /// The schema of a definition, whose root fields are mapped to RPCs. The model of such a schema has none.
+    defined: Option<Arc<DefinedSchema>>,
 }
 
 /// A namespace of the schema of a gateway.
@@ -40,6 +48,26 @@ pub struct GatewayNamespace {
     pub methods: Arc<[Arc<Method>]>,
     /// What it can do.
     pub capabilities: Capabilities,
+}
+
+/// A definition of the type `graphql`.
+pub struct GraphqlDefinition {
+    /// Its header.
+    pub header: DefinitionHeader,
+    /// Its schema.
+    pub schema: Arc<GraphqlSchema>,
+}
+
+impl GraphqlDefinition {
+    /// Compiles a definition. `methods` returns the RPCs of a pattern.
+    pub fn compile(texts: &Texts, methods: &dyn Fn(&str) -> Option<Vec<Arc<Method>>>, patterns: &[&str]) -> Result<Self, Vec<Problems>> {
+        let (header, defined) = mappings::compile(texts, methods, patterns)?;
+        let schema = GraphqlSchema::of_definition(defined).map_err(|error| {
+            let problem = Problem { position: Position::WHOLE_FILE, message: error.message().to_owned() };
+            vec![Problems { file: texts.document_name.clone(), list: vec![problem] }]
+        })?;
+        Ok(Self { header, schema: Arc::new(schema) })
+    }
 }
 
 /// The service of RPCs, and which of them are not supported natively.
@@ -79,7 +107,21 @@ impl GraphqlSchema {
     /// Creates the schema of a model.
     pub(crate) fn new(model: Model) -> Result<Self, Error> {
         let dynamic = definition::define(&model)?;
-        Ok(Self { model: Arc::new(model), dynamic, documents: DocumentCache::default() })
+        Ok(Self { model: Arc::new(model), dynamic, documents: DocumentCache::default(), defined: None })
+    }
+
+    /// Creates the schema of a definition.
+    fn of_definition(defined: DefinedSchema) -> Result<Self, Error> {
+        let (dynamic, model) = (self::defined::define(defined.types())?, Model::without_rpcs(defined.messages));
+        Ok(Self { model: Arc::new(model), dynamic, documents: DocumentCache::default(), defined: Some(Arc::new(defined)) })
+    }
+
+    /// Returns the root fields of a definition, with the RPCs that they call.
+    pub fn mapped_fields(&self) -> Vec<(String, &str)> {
+        let Some(defined) = &self.defined else { return Vec::new() };
+        let kinds = [OperationKind::Query, OperationKind::Mutation, OperationKind::Subscription];
+        let fields = kinds.into_iter().flat_map(|kind| defined.fields(kind).iter().map(move |(name, mapping)| (kind, name, mapping)));
+        fields.map(|(kind, name, mapping)| (format!("{}.{name}", defined.type_name(kind)), mapping.method.label.as_str())).collect()
     }
 
     /// Returns the schema as text.
@@ -119,6 +161,9 @@ impl GraphqlSchema {
     ) -> Result<Vec<RootCall>, RequestError> {
         let planner = Planner { model: &self.model, document: document.executable(), variables };
         let set = &operation.selection_set.node;
+        if let Some(defined) = &self.defined {
+            return mapped_roots(defined, &planner, kind, set);
+        }
         let Some(namespaces) = &self.model.namespaces else {
             let group = self.model.groups.first().ok_or_else(|| RequestError::from(Error::internal("the schema has no root fields")))?;
             return self.group_roots(&planner, (group, kind), &[set], None);
@@ -185,14 +230,7 @@ impl GraphqlSchema {
 
     /// Plans the call of a root field.
     fn root_target(&self, planner: &Planner<'_>, root: &RootField, collected: &Collected<'_>) -> Result<RootTarget, RequestError> {
-        let field = &collected.field.node;
-        let mut arguments = Vec::with_capacity(field.arguments.len());
-        for (name, value) in &field.arguments {
-            // A variable without a value is an argument that is not given.
-            if let Some(value) = input::resolve_variables(&value.node, planner.variables) {
-                arguments.push((name.node.clone(), value));
-            }
-        }
+        let arguments = given_arguments(planner, collected);
         if let Some(connection) = &root.connection {
             return Ok(RootTarget::Page(PageCall::new(planner, root, connection, arguments, &collected.below)?));
         }
@@ -215,6 +253,36 @@ impl GraphqlSchema {
     ) -> Result<impl Stream<Item = Executed> + Send + use<>, RequestError> {
         execution::subscribe(self.model.clone(), operation, limits, caller).await
     }
+}
+
+/// Plans the root fields of a definition.
+fn mapped_roots(
+    defined: &DefinedSchema,
+    planner: &Planner<'_>,
+    kind: OperationKind,
+    set: &SelectionSet,
+) -> Result<Vec<RootCall>, RequestError> {
+    let type_name = defined.type_name(kind);
+    let mut roots = Vec::new();
+    for (key, collected) in planner.collect(&[set], type_name)? {
+        let name = collected.field.node.name.node.as_str();
+        let target = match defined.fields(kind).get(name) {
+            None => root_without_rpc(name, type_name, collected.field, true)?,
+            Some(mapping) => {
+                let arguments = given_arguments(planner, &collected);
+                let selected = SelectedType::new(defined.types(), planner, &mapping.defined.ty.node, &collected.below)?;
+                RootTarget::Mapped(MappedCall::new(defined.types(), mapping, &arguments, selected))
+            }
+        };
+        roots.push(RootCall::new(key, None, collected.field.pos, target));
+    }
+    Ok(roots)
+}
+
+/// Returns the arguments of a field. A variable without a value is an argument that is not given.
+fn given_arguments(planner: &Planner<'_>, collected: &Collected<'_>) -> Vec<(Name, Value)> {
+    let arguments = collected.field.node.arguments.iter();
+    arguments.filter_map(|(name, value)| Some((name.node.clone(), input::resolve_variables(&value.node, planner.variables)?))).collect()
 }
 
 /// Returns where the value of a root field comes from that is no RPC.

@@ -15,15 +15,17 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use prost_reflect::DescriptorPool;
 use serde_json::{Value, json};
 
 use crate::{
-    Executed, FieldRpc, GraphqlLimits, GraphqlRequest, GraphqlSchema, GraphqlSettings, RequestError, RpcCaller, StreamPurpose,
+    Executed, FieldContext, FieldRpc, GraphqlLimits, GraphqlRequest, GraphqlSchema, GraphqlSettings, RequestError, RpcCaller,
+    StreamPurpose,
     model::{Availability, Model},
 };
 use prism_call::{
-    Error, Messages, Method,
+    Error, Messages, Method, Proof, RequestId,
     proto::{self, patterns::slots::v1::Capabilities},
 };
 use prism_frontend::message_types::MessageTypes;
@@ -42,6 +44,10 @@ impl RpcCaller for Scripted {
     async fn call(&self, rpc: FieldRpc<'_>, message: Bytes) -> Result<Bytes, Error> {
         self.seen.lock().unwrap().push((rpc.method.name.clone(), place(rpc), message));
         self.answers.lock().unwrap().pop_front().unwrap_or_else(|| Ok(Bytes::new()))
+    }
+
+    fn context(&self) -> FieldContext {
+        FieldContext { proof: Proof::rehearsal(), namespace: "demo".into(), request_id: RequestId::from_headers(&HeaderMap::new()) }
     }
 
     async fn open(&self, rpc: FieldRpc<'_>, message: Bytes, _: StreamPurpose) -> Result<Messages<Bytes>, Error> {
