@@ -124,6 +124,22 @@ namespaces:
 }
 
 #[tokio::test]
+async fn compression_is_declined_and_the_client_works_without_it() {
+    let gateway =
+        Gateway::start("{backends: {ram: {type: memory}}, namespaces: [{name: default, pattern: keyvalue, slots: {storage: ram}}]}").await;
+    let mut request = format!("ws://{}/default/websocket", gateway.address).into_client_request().unwrap();
+    // As browsers offer it.
+    let offer = HeaderValue::from_static("permessage-deflate; client_max_window_bits");
+    request.headers_mut().insert("sec-websocket-extensions", offer);
+    request.headers_mut().insert(JSON.0, HeaderValue::from_static(JSON.1));
+    let (socket, response) = client_async(request, TcpStream::connect(gateway.address).await.unwrap()).await.unwrap();
+    assert_eq!(response.headers().get("sec-websocket-extensions"), None, "the extension is declined");
+    let mut client = Client(socket);
+    assert!(client.next().await["welcome"].is_object());
+    assert_eq!(client.call(1, "Exists", json!({"key": "a"})).await["message"], json!({"exists": false}));
+}
+
+#[tokio::test]
 async fn handshakes_reach_only_namespaces_that_are_served() {
     const CONFIG: &str = "
 backends: {ram: {type: memory}}
