@@ -7,6 +7,7 @@
 mod bare;
 mod envoy;
 mod driver;
+mod live;
 mod loading;
 mod measure;
 mod namespaces;
@@ -44,6 +45,13 @@ fn main() -> Result<()> {
     let arguments: Vec<_> = env::args().collect();
     if let Some(index) = arguments.iter().position(|argument| argument == "--bare") {
         return bare::serve(arguments.get(index + 1).map_or("", String::as_str));
+    }
+    if arguments.iter().any(|argument| argument == "--bare-fan-out") {
+        return live::bare::serve();
+    }
+    if arguments.iter().any(|argument| argument == "--live") {
+        println!("{}", live::measure(tempfile::tempdir()?.path())?);
+        return Ok(());
     }
     let number = |name: &str, default: u32| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (rounds, requests) = (number("ROUNDS", 5), number("REQUESTS", 60_000));

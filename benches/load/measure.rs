@@ -147,7 +147,8 @@ impl Load {
     }
 }
 
-fn cpu_seconds(processes: &[u32]) -> Result<f64> {
+/// Returns the CPU time of processes until now.
+pub fn cpu_seconds(processes: &[u32]) -> Result<f64> {
     let mut ticks = 0.0;
     for process in processes {
         let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;

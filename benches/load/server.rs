@@ -34,10 +34,15 @@ pub struct Server {
 impl Server {
     /// Starts this program as the bare route, which also returns `answer` at `/scratch/v1/values/answer`.
     pub fn bare(answer: &str) -> Result<Self> {
-        let mut child = Command::new(env::current_exe()?).args(["--bare", answer]).stdout(Stdio::piped()).spawn()?;
+        Self::itself(&["--bare", answer])
+    }
+
+    /// Starts this program with other arguments. It prints its port.
+    pub fn itself(arguments: &[&str]) -> Result<Self> {
+        let mut child = Command::new(env::current_exe()?).args(arguments).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        let port = line.trim().strip_prefix("port ").ok_or("the bare route printed no port")?.parse()?;
+        let port = line.trim().strip_prefix("port ").ok_or("the baseline printed no port")?.parse()?;
         Ok(Self { child, port, lines: None })
     }
 
