@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{
     Failure, Outcome,
-    output::{Format, columns, print, print_text},
+    output::{Format, columns, print, print_note, print_text},
 };
 use prism_access::keys::{KeyFile, StoredKey, generate, hash, is_id, read, update};
 use prism_config::parse_duration;
@@ -146,7 +146,7 @@ fn create(args: &CreateArgs) -> Outcome {
         file.keys.push(stored);
         Ok(())
     })?;
-    eprintln!("key {} for {}; it is shown only here, and {} has its hash", key.id, args.subject, args.file.display());
+    print_note(format_args!("key {} for {}; it is shown only here, and {} has its hash", key.id, args.subject, args.file.display()));
     print_text(&format!("{}\n", *key.text()))
 }
 
@@ -175,7 +175,7 @@ fn revoke(args: &RevokeArgs) -> Outcome {
         file.keys.retain(|key| key.id != args.id);
         if file.keys.len() == before { Err(format!("there is no key `{}`; `prism auth key list` shows all", args.id)) } else { Ok(()) }
     })?;
-    eprintln!("key {} is revoked", args.id);
+    print_note(format_args!("key {} is revoked", args.id));
     Ok(ExitCode::SUCCESS)
 }
 

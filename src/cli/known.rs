@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use super::{Failure, style};
+use super::{Failure, output::print_note, style};
 use crate::{driver::KINDS, plan::Plan};
 use prism_config::{self as config, AuthenticatorKind, Config, DecisionPointKind, Definition, Driver, Known, Origin, Source};
 use prism_frontend::definition;
@@ -106,6 +106,6 @@ fn invalid(problems: &[Problems]) -> Failure {
 
 fn print_warnings(config: &Config) {
     for warning in &config.warnings {
-        eprintln!("{} {warning}", style::warning("warning:"));
+        print_note(format_args!("{} {warning}", style::warning("warning:")));
     }
 }

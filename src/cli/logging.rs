@@ -18,7 +18,9 @@ use prism_config::{self as config, LogFormat};
 pub fn start(log: &config::Log) {
     // The driver for NATS logs what the events of its client mean.
     let filter = EnvFilter::new(format!("{},async_nats=off", log.level.name()));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that can't be written, because its disk is full or its reader has gone, must not disturb calls: by default, the subscriber says so on
+    // standard error, and panics if that fails too.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     match log.format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).fmt_fields(debug_fn(write_field).delimited(" ")).init(),
         // JSON escapes control characters itself.

@@ -141,7 +141,7 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(&args),
     };
     outcome.unwrap_or_else(|failure| {
-        eprintln!("{} {}", style::error("error:"), failure.0.trim_end());
+        output::print_note(format_args!("{} {}", style::error("error:"), failure.0.trim_end()));
         ExitCode::FAILURE
     })
 }

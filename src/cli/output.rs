@@ -1,6 +1,7 @@
 //! Output of commands: a table for people, or JSON or YAML for programs.
 
 use std::{
+    fmt::Display,
     io::{self, Write},
     process::ExitCode,
 };
@@ -38,6 +39,11 @@ pub fn print_text(text: &str) -> Outcome {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Prints a line on standard error. Nothing can be done if nobody can read it.
+pub fn print_note(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// Formats rows as aligned columns.

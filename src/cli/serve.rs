@@ -7,7 +7,11 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{Loaded, Outcome, logging, output::print_text, reload, signals, style};
+use super::{
+    Loaded, Outcome, logging,
+    output::{print_note, print_text},
+    reload, signals, style,
+};
 use crate::{
     app::{Address, App, Change},
     lifecycle::DrainTimeout,
@@ -100,7 +104,9 @@ fn report_reload(result: Result<Change, String>) {
             // Nobody may be reading standard output any more, which is no reason to stop.
             let _ = print_text(&format!("{change}\n"));
         }
-        Err(problems) => eprintln!("{} the previous configuration is still served: {}", style::error("error:"), problems.trim_end()),
+        Err(problems) => {
+            print_note(format_args!("{} the previous configuration is still served: {}", style::error("error:"), problems.trim_end()))
+        }
     }
 }
 

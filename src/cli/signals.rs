@@ -37,8 +37,9 @@ pub fn await_end(timeout: DrainTimeout) -> io::Result<CancellationToken> {
             // Fails only if the gateway has ended already.
             let _ = ready.send(Ok(()));
             next().await;
-            tracing::info!("ending: calls in flight may finish; a second signal ends at once");
+            // Before the log is written, which may have to wait for its reader.
             token.cancel();
+            tracing::info!("ending: calls in flight may finish; a second signal ends at once");
             tokio::select! {
                 () = next() => exit(INTERRUPTED),
                 () = tokio::time::sleep(timeout.get()) => {

@@ -2,7 +2,11 @@
 
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
-use super::{CheckedPlan, Outcome, check, known, output::print_text, style};
+use super::{
+    CheckedPlan, Outcome, check, known,
+    output::{print_note, print_text},
+    style,
+};
 use prism_config::{Config, Known, Namespace, Source};
 use prism_registry::SlotCheck;
 use prism_settings::without_user_info;
@@ -27,7 +31,7 @@ pub struct Args {
 /// Prints each slot with ✓ and ✗ for its interfaces, then every problem.
 pub fn run(args: &Args) -> Outcome {
     if let Err(error) = std::fs::File::open(&args.file).and_then(|file| file.metadata()) {
-        eprintln!("{} {}: the file can't be read: {error}", style::error("error:"), args.file.display());
+        print_note(format_args!("{} {}: the file can't be read: {error}", style::error("error:"), args.file.display()));
         return Ok(ExitCode::from(2));
     }
     let known = known();

@@ -150,7 +150,8 @@ impl<'a> Reader<'a> {
             Value::Map(entries) => entries,
             Value::Null => &[],
             other => {
-                self.problem(&node.position, format!("`{name}` must be a mapping, not {}", other.kind()));
+                let what = if name.is_empty() { "the configuration".to_owned() } else { format!("`{name}`") };
+                self.problem(&node.position, format!("{what} must be a mapping, not {}", other.kind()));
                 &[]
             }
         }

@@ -29,6 +29,8 @@ use request::Requests;
 pub const MAX_REPLY_BYTES: usize = 64 << 20;
 /// Timeout of a health check of the remote.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Through how many gateways a call may pass. More are a loop, in which each call would become many.
+const MAX_HOPS: u32 = 8;
 /// When a caller may retry after the remote could not be reached.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -89,6 +91,9 @@ impl RemoteHandler {
         method: &Method,
         requests: Requests,
     ) -> Result<tonic::Response<tonic::Streaming<Bytes>>, Error> {
+        if metadata::hops(context) > MAX_HOPS {
+            return Err(looping(&self.url));
+        }
         let path = PathAndQuery::try_from(method.path.as_str())
             .map_err(|error| Error::internal("the path of an RPC is invalid").with_source(error))?;
         let mut request = tonic::Request::new(requests);
@@ -126,6 +131,15 @@ impl Handler for RemoteHandler {
         };
         Ok(Reply { headers, output, trailers })
     }
+}
+
+/// `FAILED_PRECONDITION REMOTE_LOOP`
+fn looping(url: &str) -> Error {
+    let message = format!(
+        "the call has passed {MAX_HOPS} gateways without arriving: namespaces with `remote` refer to each other; the next one would be {url}; \
+         `remote` must lead to a namespace with backends"
+    );
+    Error::new(Code::FailedPrecondition, "REMOTE_LOOP", message).with("remote", url)
 }
 
 /// `UNAVAILABLE REMOTE_UNAVAILABLE`

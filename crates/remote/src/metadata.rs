@@ -9,7 +9,15 @@ use prism_call::{Context, REQUEST_ID};
 const NAMESPACE: HeaderName = HeaderName::from_static("x-prism-namespace");
 /// The address of the caller. A remote that trusts this gateway limits the caller by it.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// How many gateways a call has passed.
+const HOPS: HeaderName = HeaderName::from_static("x-prism-hops");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// Returns how many gateways the call has passed with this one. A client that sends another number only shortens its own way.
+pub fn hops(context: &Context) -> u32 {
+    let before = context.metadata.get(HOPS).and_then(|value| value.to_str().ok()?.parse().ok());
+    before.unwrap_or(0_u32).saturating_add(1)
+}
 
 /// Returns the headers of a call to a remote: the caller's metadata, and the headers that Prism sets.
 ///
@@ -30,6 +38,7 @@ pub fn request_headers(context: &Context, namespace: &HeaderValue, with_credenti
     }
     headers.insert(NAMESPACE, namespace.clone());
     headers.insert(REQUEST_ID, context.request_id.to_header());
+    headers.insert(HOPS, hops(context).into());
     context.trace.inject(&mut headers);
     if let Some(remaining) = context.remaining() {
         headers.insert(TIMEOUT, format_timeout(remaining));
@@ -57,7 +66,7 @@ fn is_dropped_from_requests(name: &HeaderName) -> bool {
                 // What proxies say about their clients; the remote may trust this gateway.
                 | "forwarded" | "x-forwarded-for" | "x-forwarded-client-cert"
                 // Set by `request_headers`.
-                | "x-prism-namespace" | "x-request-id" | "traceparent" | "tracestate"
+                | "x-prism-namespace" | "x-prism-hops" | "x-request-id" | "traceparent" | "tracestate"
         )
 }
 
@@ -111,6 +120,7 @@ mod tests {
             ("grpc-timeout", "1S"),
             ("accept-encoding", "gzip"),
             ("x-prism-namespace", "here"),
+            ("x-prism-hops", "2"),
             ("x-forwarded-for", "127.0.0.1"),
             ("x-forwarded-client-cert", "URI=spiffe://example.org/admin"),
         ] {
@@ -122,7 +132,7 @@ mod tests {
         let headers = request_headers(&context, &namespace, true);
         let mut names: Vec<_> = headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
         names.retain(|header| !header.starts_with("x-request-id=") && !header.starts_with("traceparent=00-"));
-        assert_eq!(names, ["a=1", "a=2", "b-bin=AAE", "authorization=Bearer x", "x-prism-namespace=there"]);
-        assert_eq!(headers.len(), 7);
+        assert_eq!(names, ["a=1", "a=2", "b-bin=AAE", "authorization=Bearer x", "x-prism-namespace=there", "x-prism-hops=3"]);
+        assert_eq!(headers.len(), 8);
     }
 }

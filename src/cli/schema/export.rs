@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{connection::RegistryOptions, contents::RegistryContents, gather};
-use crate::cli::{Failure, Outcome};
+use crate::cli::{Failure, Outcome, output::print_note};
 use prism_registry_client::{SubjectPrefix, parse_context};
 
 const EXAMPLES: &str = "\
@@ -55,7 +55,7 @@ pub(super) async fn run(args: &Args) -> Outcome {
             _ => {}
         },
     }
-    eprintln!("exported {}", contents.summary());
+    print_note(format_args!("exported {}", contents.summary()));
     Ok(ExitCode::SUCCESS)
 }
 

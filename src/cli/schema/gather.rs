@@ -6,6 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 
 use super::{contents::RegistryContents, progress::Progress};
+use crate::cli::output::print_note;
 use prism_registry_client::{ClientError, RegistryClient, SchemaKey, SchemaRecord, SubjectPrefix, context_scope};
 
 /// Requests at the same time.
@@ -18,7 +19,7 @@ const ALGORITHMS: [&str; 3] = ["AES128_GCM", "AES256_GCM", "AES256_SIV"];
 pub(super) async fn read_registry(registry: &RegistryClient, prefix: &SubjectPrefix) -> Result<RegistryContents, ClientError> {
     let all = registry.list_schemas(&SubjectPrefix::everything(), true, false).await?;
     let schemas = select(all, prefix);
-    eprintln!("schemas: {} of {}", schemas.len(), registry.url());
+    print_note(format_args!("schemas: {} of {}", schemas.len(), registry.url()));
     let mut contents = RegistryContents { source: registry.url().to_owned(), schemas, ..RegistryContents::default() };
     let scopes = list_scopes(registry, &contents.schemas, prefix).await?;
     read_settings(registry, scopes, &mut contents).await?;

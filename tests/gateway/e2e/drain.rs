@@ -1,10 +1,14 @@
 //! What clients observe while a gateway drains.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    time::{Duration, Instant},
+};
 
 use prism::proto::patterns::keyvalue::v1::*;
 use test_support::{
-    gateway::Gateway,
+    gateway::{self, Gateway, Setup},
     http,
     poll::{until, until_true},
 };
@@ -153,4 +157,34 @@ async fn a_second_signal_ends_it_at_once() {
     assert_eq!(gateway.ended().await.code(), Some(130));
     assert!(began.elapsed() < SOON);
     assert!(unary.await.unwrap().is_err());
+}
+
+/// A full disk, or a reader of the log that has gone, costs the log and nothing else.
+#[tokio::test]
+async fn a_log_that_can_not_be_written_disturbs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("prism");
+    fs::write(&script, "#!/bin/sh\nexec \"$PROGRAM\" \"$@\" 2>/dev/full\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = gateway::program();
+    let env = [("PROGRAM", program.to_str().unwrap()), ("PRISM_LOG_ACCESS", "all")];
+    let config = "backends: {memory: {type: memory}}\nnamespaces: [{name: default, pattern: keyvalue, slots: {storage: memory}}]\n";
+    let mut gateway = Setup { config, env: &env, program: Some(&script), ..Setup::default() }.launch();
+    gateway.ready().await;
+    for _ in 0..3 {
+        let stored = http::send(gateway.address, "PUT", "/default/v1/values/a", &[], "x").await.unwrap();
+        assert_eq!(stored.status, 200, "{}", stored.text());
+        assert_eq!(http::get(gateway.address, "/default/v1/values/a").await.unwrap().text(), "x");
+    }
+    // A reload reports its mistake on standard error, too.
+    fs::write(gateway.folder().join("prism.yaml"), "namespaces: 1\n").unwrap();
+    gateway.hang_up();
+    until("the reload was refused", || async {
+        let metrics = gateway.metrics().await;
+        let refused = metrics.lines().any(|line| line.starts_with("prism_config_last_failure_timestamp_seconds") && !line.ends_with(" 0"));
+        if refused { Ok(()) } else { Err(metrics) }
+    })
+    .await;
+    assert_eq!(http::get(gateway.address, "/default/v1/values/a").await.unwrap().text(), "x");
+    assert_eq!(gateway.terminate().await.code(), Some(0));
 }

@@ -138,6 +138,19 @@ async fn request_carries_namespace_trace_and_timeout() {
     assert!(value("user-agent").unwrap().starts_with("prism/"));
 }
 
+/// Namespaces that refer to each other would make endless calls of one.
+#[tokio::test]
+async fn a_call_that_goes_round_in_a_circle_ends() {
+    let (_server, handler) = start().await;
+    let mut context = Context::internal("here");
+    context.metadata.insert("x-prism-hops", HeaderValue::from_static("7"));
+    let text = bytes(handler.handle(&context, &unary("Headers"), single_message()).await.unwrap());
+    assert!(std::str::from_utf8(&text).unwrap().lines().any(|line| line == "x-prism-hops=8"));
+    context.metadata.insert("x-prism-hops", HeaderValue::from_static("8"));
+    let error = handler.handle(&context, &unary("Headers"), single_message()).await.err().unwrap();
+    assert_eq!((error.code(), error.reason()), (Code::FailedPrecondition, "REMOTE_LOOP"), "{error:?}");
+}
+
 #[tokio::test]
 async fn errors_come_as_they_were() {
     let (_server, handler) = start().await;

@@ -167,13 +167,12 @@ impl Compiler {
         let compiled = match condition(text, types, &facts::scope().with(facts::REQUEST, request)) {
             Ok(compiled) => Some(Arc::new(compiled)),
             Err(problem) => {
-                // The request is another one for each RPC.
-                let about = if problem.contains("request") {
-                    format!(" (for {}; `methods` can leave it out)", method.label)
-                } else {
-                    String::new()
+                // The request is another one for each RPC. What is wrong whatever the request is, is said once.
+                let message = match condition(text, types, &facts::scope().with(facts::REQUEST, Type::Dyn)) {
+                    Err(always) => always,
+                    Ok(_) => format!("{problem} (for {}; `methods` can leave it out)", method.label),
                 };
-                self.add(format!("rules.{rule}.when"), format!("{problem}{about}"));
+                self.add(format!("rules.{rule}.when"), message);
                 None
             }
         };

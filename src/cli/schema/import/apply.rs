@@ -13,7 +13,7 @@ use super::{
     reject::{Rejection, check_references, version_name},
     verify,
 };
-use crate::cli::Failure;
+use crate::cli::{Failure, output::print_note};
 use prism_registry_client::{ClientError, ErrorKind, RegistryClient, Retry, SchemaKey, SchemaRecord, context_scope};
 
 const IMPORT: &str = "IMPORT";
@@ -69,7 +69,7 @@ async fn set_import_mode(target: &RegistryClient, plan: &ImportPlan<'_>) -> Resu
             let result = target.set_mode(&scope, IMPORT, true).await;
             result.map_err(|error| format!("{} can't be put into the mode {IMPORT}: {error}", scope_name(&scope)))?;
         }
-        eprintln!("{} is in the mode {IMPORT}", scope_name(&scope));
+        print_note(format_args!("{} is in the mode {IMPORT}", scope_name(&scope)));
         former.insert(scope, mode.filter(|mode| mode != IMPORT));
     }
     Ok(former)

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::cli::{
     Failure, Outcome,
-    output::{columns, print_text},
+    output::{columns, print_note, print_text},
     style,
 };
 use apply::ImportOptions;
@@ -116,7 +116,7 @@ pub(super) async fn run(args: &Args) -> Outcome {
     print_text(&table(&plan, ["REGISTERED", "DELETED SOFTLY"]))?;
     print_text(&skipped_summary("Skipped", &plan.rejected))?;
     for note in notes {
-        eprintln!("{} {note}", style::warning("warning:"));
+        print_note(format_args!("{} {note}", style::warning("warning:")));
     }
     let but = match plan.rejected.len() {
         0 => String::new(),

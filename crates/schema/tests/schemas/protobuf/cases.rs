@@ -416,12 +416,7 @@ pub const ONEOFS: &[Case] = &[
         "message A { int32 x = 1; string y = 2; }",
         &[],
     ),
-    (
-        "a oneof goes, with one of its fields",
-        "message A { oneof o { int32 x = 1; string y = 2; } }",
-        "message A { int32 x = 1; }",
-        &[],
-    ),
+    ("a oneof goes, with one of its fields", "message A { oneof o { int32 x = 1; string y = 2; } }", "message A { int32 x = 1; }", &[]),
     (
         "a oneof is renamed",
         "message A { oneof o { int32 x = 1; string y = 2; } }",
