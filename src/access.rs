@@ -128,11 +128,12 @@ impl Access {
             burst: quota.burst,
             max_concurrent: quota.max_concurrent,
         };
-        let config::Quotas { peer, principal, namespace } = *settings;
-        let settings = QuotaSettings { peer: peer.map(limits), principal: principal.map(limits), namespace: namespace.map(limits) };
-        if settings == QuotaSettings::default() {
+        let config::Quotas { peer, principal, namespace, ref cost } = *settings;
+        let (peer, principal, namespace) = (peer.map(limits), principal.map(limits), namespace.map(limits));
+        if peer.is_none() && principal.is_none() && namespace.is_none() {
             return None;
         }
+        let settings = QuotaSettings { peer, principal, namespace, costs: cost.clone() };
         let known = previous.quotas.get(name).filter(|known| *known.settings() == settings).cloned();
         let quotas = known.unwrap_or_else(|| Arc::new(Quotas::new(settings)));
         self.quotas.insert(name.to_owned(), quotas.clone());

@@ -78,6 +78,7 @@ impl Plan {
             };
             found.check_limits(namespace, pattern);
             found.check_outbox(namespace, pattern);
+            found.check_costs(namespace, pattern);
             for binding in namespace.frontends.iter().filter(|binding| binding.enabled) {
                 match binding.kind {
                     FrontendKind::Grpc | FrontendKind::GrpcWeb | FrontendKind::Connect | FrontendKind::Websocket => {}
@@ -349,6 +350,18 @@ impl ProblemCollector<'_> {
                 needs.slot, needs.storage, kind.name
             );
             self.add(&setting, message);
+        }
+    }
+
+    /// Refuses costs of RPCs that the pattern does not have.
+    fn check_costs(&mut self, namespace: &config::Namespace, pattern: &Pattern) {
+        if namespace.quotas.cost.is_empty() {
+            return;
+        }
+        let methods = pattern.methods();
+        let names = methods.iter().map(|method| method.label.as_str());
+        for name in namespace.quotas.cost.keys().filter(|name| methods.iter().all(|method| method.label != **name)) {
+            self.add(&format!("namespaces.{}.quotas.cost.{name}", namespace.name), prism_yaml::unknown_name("RPC", name, names.clone()));
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use http::HeaderMap;
+
 use super::{
     chain::MethodChain,
     decision_log::DecisionLog,
@@ -55,8 +57,12 @@ impl AccessControl for NamespaceAccess {
         self.tickets.redeem(ticket, namespace, path)
     }
 
-    fn acquire(&self, context: &Context) -> Result<Option<Share>, Error> {
-        self.quotas.as_ref().map(|quotas| quotas.acquire(context)).transpose()
+    fn acquire(&self, context: &Context, method: Option<&Method>) -> Result<Option<Share>, Error> {
+        self.quotas.as_ref().map(|quotas| quotas.acquire(context, method)).transpose()
+    }
+
+    fn charge(&self, context: &Context, method: &Method, paid: Option<&Method>) -> Result<Option<HeaderMap>, Error> {
+        self.quotas.as_ref().map_or(Ok(None), |quotas| quotas.charge(context, method, paid))
     }
 
     fn authorize<'a>(&'a self, context: &'a Context, namespace: &'a Namespace, method: &'a Method) -> Authorizing<'a> {

@@ -41,11 +41,18 @@ pub trait AccessControl: Send + Sync + 'static {
     /// Returns the credentials in a ticket, or `None` if it is not valid for this path of this namespace now. They are not checked.
     fn redeem_ticket(&self, ticket: &str, namespace: &str, path: &str) -> Option<Credentials>;
 
-    /// Takes the share of a request in the limits of its caller.
+    /// Takes the share of a request in the limits of its caller: what its RPC costs, or one call if the RPC is not known yet.
     ///
     /// # Behavior
     /// - `RESOURCE_EXHAUSTED`: a limit is exceeded.
-    fn acquire(&self, context: &Context) -> Result<Option<Share>, Error>;
+    fn acquire(&self, context: &Context, method: Option<&Method>) -> Result<Option<Share>, Error>;
+
+    /// Charges the caller for an RPC that its request calls: what it costs more than `paid`, or than one call. Returns the headers that tell the caller
+    /// what is left, if it costs more.
+    ///
+    /// # Behavior
+    /// - `RESOURCE_EXHAUSTED`: a limit is exceeded.
+    fn charge(&self, context: &Context, method: &Method, paid: Option<&Method>) -> Result<Option<HeaderMap>, Error>;
 
     /// Decides whether a caller may call an RPC, before the request is read.
     ///
@@ -155,11 +162,19 @@ pub(super) struct GrantedAccess {
     installed: Arc<InstalledAccess>,
     /// The index of the RPC that was authorized, and the decision.
     decided: Option<(usize, Authorization)>,
+    /// The RPC whose cost was charged at admission, until it is called.
+    paid: Option<Arc<Method>>,
 }
 
 impl GrantedAccess {
-    pub(super) fn new(installed: Arc<InstalledAccess>) -> Self {
-        Self { installed, decided: None }
+    pub(super) fn new(installed: Arc<InstalledAccess>, paid: Option<Arc<Method>>) -> Self {
+        Self { installed, decided: None, paid }
+    }
+
+    /// Charges the caller for a call. `is_asked`: it is not the call that was charged at admission, but one that prepares it.
+    pub(super) fn charge(&mut self, context: &Context, method: &Method, is_asked: bool) -> Result<Option<HeaderMap>, Error> {
+        let paid = if is_asked { None } else { self.paid.take() };
+        self.installed.control.charge(context, method, paid.as_deref())
     }
 
     /// Authorizes the call of an RPC, once.

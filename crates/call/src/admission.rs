@@ -184,7 +184,7 @@ impl Admitted<'_> {
 
     /// Calls an RPC. `read` returns its messages. The order of the steps matters:
     ///
-    /// 1. *Authorize* the RPC, if it is not the one that was authorized at admission.
+    /// 1. *Charge* what the RPC costs beyond what was taken at admission. *Authorize* the RPC, if it is not the one that was authorized at admission.
     /// 2. *Limit*: a stream needs a permit of its own kind.
     /// 3. *Deadline* around the rest: it bounds a client that sends slowly and a backend that responds slowly. Work without a waiting
     ///    caller is dropped.
@@ -243,8 +243,9 @@ impl Admitted<'_> {
     }
 
     /// Calls an RPC of the namespace to answer the request. The request is still counted under its own target.
-    pub async fn ask(&self, method: &Method, message: Bytes) -> Result<Reply, Error> {
+    pub async fn ask(&mut self, method: &Method, message: Bytes) -> Result<Reply, Error> {
         self.origin.check(!method.read_only)?;
+        self.charge(method, true)?;
         let context = &self.observer.context;
         if let Some(access) = &self.access {
             access.authorize_with(context, &self.observer.namespace, method, &message).await?;
@@ -273,8 +274,18 @@ impl Admitted<'_> {
         access.as_ref().is_none_or(may)
     }
 
+    /// Takes what an RPC costs beyond what was taken at admission.
+    fn charge(&mut self, method: &Method, is_asked: bool) -> Result<(), Error> {
+        let Some(access) = &mut self.access else { return Ok(()) };
+        if let (Some(headers), Some(share)) = (access.charge(&self.observer.context, method, is_asked)?, &mut self.share) {
+            share.headers = headers;
+        }
+        Ok(())
+    }
+
     async fn prepare(&mut self, method: &Arc<Method>, mut metadata: HeaderMap) -> Result<(Option<idempotency::Key>, Authorization), Error> {
         self.origin.check(!method.read_only)?;
+        self.charge(method, false)?;
         let observer = &mut self.observer;
         let decision = match &mut self.access {
             Some(access) => access.authorize(&observer.context, &observer.namespace, method).await?,
@@ -330,11 +341,7 @@ impl Admitted<'_> {
         self.observer.context.metadata = HeaderMap::new();
         let deadline = self.observer.context.deadline;
         let delivery = self.delivery();
-        let method = match &self.observer.target {
-            Target::Rpc(method) => Some(method.clone()),
-            Target::Page(_) => None,
-        };
-        let access = self.access.as_ref().map(|access| self.end_of_access(access, method));
+        let access = self.access.as_ref().map(|access| self.end_of_access(access, self.observer.target.rpc().cloned()));
         (ObservedStream::new(messages, self.observer, deadline, access, self.ending), Streaming(delivery))
     }
 }

@@ -145,11 +145,11 @@ async fn grant(observer: &CallObserver, access: Option<Arc<InstalledAccess>>, or
         backlog.check()?;
     }
     let share = match &access {
-        Some(access) => access.control.acquire(context)?.map(Box::new),
+        Some(access) => access.control.acquire(context, target.rpc().map(|method| &**method))?.map(Box::new),
         None => None,
     };
     let permit = namespace.acquire(target.is_stream())?;
-    let mut access = access.map(GrantedAccess::new);
+    let mut access = access.map(|access| GrantedAccess::new(access, target.rpc().cloned()));
     if let Some(access) = &mut access {
         let method = match target {
             Target::Rpc(method) => Some(method),

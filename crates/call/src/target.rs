@@ -52,6 +52,14 @@ impl Target {
         }
     }
 
+    /// Returns the RPC, if it is known.
+    pub(super) fn rpc(&self) -> Option<&Arc<Method>> {
+        match self {
+            Self::Rpc(method) => Some(method),
+            Self::Page(_) => None,
+        }
+    }
+
     /// Tells whether it may change data.
     pub(super) fn writes(&self) -> bool {
         matches!(self, Self::Rpc(method) if !method.read_only)

@@ -67,7 +67,7 @@ impl Documentation {
 /// Returns the names of the RPCs of a namespace that the caller may not call, whatever the request is.
 pub fn hidden_rpcs(admitted: &Admitted<'_>) -> Vec<String> {
     let hidden = admitted.namespace().methods.iter().filter(|method| !admitted.may_call(method));
-    hidden.map(|method| method.label.to_string()).collect()
+    hidden.map(|method| method.label.clone()).collect()
 }
 
 /// Returns the encoded capabilities that a caller has to whom these RPCs are hidden: they are not available.
@@ -89,8 +89,9 @@ pub fn hide_rpcs(capabilities: &Bytes, hidden: &[String]) -> Result<Bytes, Error
 }
 
 /// Asks the namespace for its capabilities on behalf of the caller, encoded. This also works if another process serves the namespace.
-pub async fn capabilities(admitted: &Admitted<'_>) -> Result<Bytes, Error> {
-    match capabilities_rpc(admitted.namespace()) {
+pub async fn capabilities(admitted: &mut Admitted<'_>) -> Result<Bytes, Error> {
+    let namespace = admitted.namespace().clone();
+    match capabilities_rpc(&namespace) {
         Some((method, field)) => read_capabilities(admitted.ask(method, Bytes::new()).await?, field),
         None => Ok(Bytes::new()),
     }

@@ -94,7 +94,7 @@ pub enum PolicyAccess {
 }
 
 /// How often, and how much at once, the namespace may be called. A call beyond it fails with `RESOURCE_EXHAUSTED`.
-#[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quotas {
     /// For each address; of IPv6, for each network (64 bits).
@@ -106,6 +106,10 @@ pub struct Quotas {
     /// For all callers together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<Quota>,
+    /// As how many calls an RPC counts for each `rate`, by its name. All others count as one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, u32>")]
+    pub cost: BTreeMap<String, NonZeroU32>,
 }
 
 impl Quotas {

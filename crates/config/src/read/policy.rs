@@ -1,6 +1,9 @@
 //! `policy`, and `quotas` of namespaces.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    num::NonZeroU32,
+};
 
 use super::settings::SettingsSource;
 use crate::{
@@ -105,9 +108,46 @@ fn rule(policy: &Section<'_, '_>, node: &Node, known: &mut HashSet<String>) -> O
 
 pub(super) fn quotas(namespace: &Section<'_, '_>) -> Quotas {
     let section = namespace.section("quotas");
-    let quotas = Quotas { peer: quota(&section, "peer"), principal: quota(&section, "principal"), namespace: quota(&section, "namespace") };
+    let quotas = Quotas {
+        peer: quota(&section, "peer"),
+        principal: quota(&section, "principal"),
+        namespace: quota(&section, "namespace"),
+        cost: BTreeMap::new(),
+    };
+    let cost = costs(&section, &quotas);
     section.finish();
-    quotas
+    Quotas { cost, ..quotas }
+}
+
+/// Reads what RPCs cost. No RPC may cost more than a rate ever has.
+fn costs(section: &Section<'_, '_>, quotas: &Quotas) -> BTreeMap<String, NonZeroU32> {
+    let reader = section.reader;
+    let Some((node, position)) = section.node("cost") else { return BTreeMap::new() };
+    let limits = [("peer", quotas.peer), ("principal", quotas.principal), ("namespace", quotas.namespace)];
+    let capacity = |quota: Option<Quota>| quota.and_then(|quota| Some(quota.burst.unwrap_or(quota.rate?.calls)));
+    let least = limits.into_iter().filter_map(|(name, quota)| Some((capacity(quota)?, name))).min();
+    if least.is_none() {
+        reader.problem(position, "`cost` needs `rate` in one of the quotas");
+    }
+    let mut costs = BTreeMap::new();
+    for (key, node) in reader.entries("cost", node) {
+        reader.set_position(format!("{}.{}", section.path_of("cost"), key.name), &key.position);
+        let Some(scalar) = reader.scalar(&key.name, node) else { continue };
+        let text = if let Value::Text(text) = &scalar.value { text } else { &scalar.shown };
+        let Ok(cost) = text.parse::<NonZeroU32>() else {
+            reader.problem(&node.position, format!("`{}` must be a whole number greater than 0, not `{}`", key.name, scalar.shown));
+            continue;
+        };
+        if let Some((most, quota)) = least.filter(|(most, _)| cost > *most) {
+            let message = format!(
+                "`{}` can't cost {cost}, because the quota `{quota}` never has more than {most} calls; lower the cost, or raise `burst`",
+                key.name
+            );
+            reader.problem(&node.position, message);
+        }
+        costs.insert(key.name.clone(), cost);
+    }
+    costs
 }
 
 fn quota(quotas: &Section<'_, '_>, key: &'static str) -> Option<Quota> {

@@ -132,7 +132,7 @@ namespaces:
   - name: one
     pattern: keyvalue
     slots: {storage: memory}
-    quotas: {principal: {rate: 100/m, burst: 5}, namespace: {max_concurrent: 7}}
+    quotas: {principal: {rate: 100/m, burst: 5}, namespace: {max_concurrent: 7}, cost: {Scan: 5, queue_basic.Enqueue: 2}}
 "
     .replace("namespaces: one", "namespaces: [one]");
     let config = valid(&text, &[]);
@@ -147,6 +147,11 @@ namespaces:
     assert_eq!((line("policy.roles.reader"), line("policy.rules.night.when")), (2, 5));
     let quotas = &config.namespaces[0].quotas;
     assert_eq!(quotas.principal.and_then(|quota| quota.rate).map(|rate| rate.to_string()).as_deref(), Some("100/m"));
+    assert_eq!(
+        quotas.cost.iter().map(|(name, cost)| (name.as_str(), cost.get())).collect::<Vec<_>>(),
+        [("Scan", 5), ("queue_basic.Enqueue", 2)]
+    );
+    assert_eq!(line("namespaces.one.quotas.cost.Scan"), 11);
     assert_eq!((quotas.peer, quotas.namespace.and_then(|quota| quota.max_concurrent)), (None, Some(7)));
 }
 
@@ -175,6 +180,23 @@ namespaces:
         "prism.yaml:11:55: `burst` needs `rate`",
     ];
     assert_problems(text, &[], &expected);
+}
+
+#[test]
+fn costs_of_rpcs_are_checked() {
+    let with = |quotas: &str| {
+        format!(
+            "backends: {{memory: {{type: memory}}}}\nnamespaces:\n  - name: one\n    pattern: keyvalue\n    slots: {{storage: memory}}\n    quotas: {quotas}\n"
+        )
+    };
+    let too_much =
+        "prism.yaml:6:92: `Scan` can't cost 6, because the quota `principal` never has more than 5 calls; lower the cost, or raise `burst`";
+    assert_problems(&with("{peer: {rate: 9/s}, principal: {rate: 100/s, burst: 5}, cost: {Store: 5, Scan: 6}}"), &[], &[too_much]);
+    let expected = [
+        "prism.yaml:6:14: `cost` needs `rate` in one of the quotas",
+        "prism.yaml:6:27: `Scan` must be a whole number greater than 0, not `0`",
+    ];
+    assert_problems(&with("{cost: {Scan: 0}}"), &[], &expected);
 }
 
 #[test]

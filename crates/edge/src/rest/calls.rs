@@ -55,7 +55,7 @@ pub async fn run(
 /// Runs the steps of a case, one after another. Returns their results by their names.
 async fn run_steps(
     exchange: &Exchange<'_>,
-    admitted: &Admitted<'_>,
+    admitted: &mut Admitted<'_>,
     (case, plan): (&EndpointCase, &CallPlan),
     received: &ReceivedRequest<'_>,
 ) -> Result<Vec<(String, SharedValue)>, Error> {
@@ -82,7 +82,7 @@ async fn run_steps(
 
 async fn call(
     exchange: &Exchange<'_>,
-    admitted: &Admitted<'_>,
+    admitted: &mut Admitted<'_>,
     step: &Step,
     request: Bytes,
     limit: &mut GatherLimit,

@@ -48,7 +48,7 @@ pub async fn answer(table: &HttpTable, serving: Serving<'_>, request: ClientRequ
         timeout: timeout::http(&parts.headers),
         origin: serving.origin,
     };
-    let admitted = match serving.pipeline.admit(arrival).await {
+    let mut admitted = match serving.pipeline.admit(arrival).await {
         Ok(admitted) => admitted,
         Err(refused) => {
             let response = response::failed(refused.request_id(), refused.error());
@@ -65,7 +65,7 @@ pub async fn answer(table: &HttpTable, serving: Serving<'_>, request: ClientRequ
             Page::File(name) => page::file(name, &parts.headers)
                 .map(|file| file.respond(&parts.headers, head))
                 .ok_or_else(|| problem::unknown_route(&parts.method, parts.uri.path())),
-            Page::Json | Page::Yaml => documents(&admitted, documentation, binding).await.map(|documents| {
+            Page::Json | Page::Yaml => documents(&mut admitted, documentation, binding).await.map(|documents| {
                 let document = if page == Page::Json { &documents.json } else { &documents.yaml };
                 send(document, &parts.headers, head)
             }),
@@ -137,7 +137,7 @@ fn moved() -> HttpResponse<Body> {
 
 /// Returns the documents for the capabilities that the namespace reports to this caller, without what the caller may not call.
 async fn documents(
-    admitted: &Admitted<'_>,
+    admitted: &mut Admitted<'_>,
     documentation: &Documentation,
     binding: &HttpBinding,
 ) -> Result<std::sync::Arc<crate::documents::Documents>, Error> {
