@@ -61,8 +61,15 @@ pub async fn open_pattern(
     metrics: &Metrics,
 ) -> Result<Arc<dyn Handler>, Error> {
     let (name, settings) = (namespace.name.as_str().into(), namespace.settings.values().clone());
-    let (cache_meters, outbox_meters) = (Some(metrics.cache(&namespace.name)), Some(metrics.outbox(&namespace.name)));
-    let environment = PatternEnvironment { namespace: name, limits: call_limits(namespace), settings, tasks, cache_meters, outbox_meters };
+    let environment = PatternEnvironment {
+        namespace: name,
+        limits: call_limits(namespace),
+        settings,
+        tasks,
+        cache_meters: Some(metrics.cache(&namespace.name)),
+        outbox_meters: Some(metrics.outbox(&namespace.name)),
+        fan_out_meters: Some(metrics.fan_out(&namespace.name)),
+    };
     let opened = pattern.open(slots, &environment).await;
     if opened.is_err() {
         // Nobody else knows of the tasks that it has begun.

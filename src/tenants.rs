@@ -13,7 +13,6 @@ use std::{
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
-use bytes::Bytes;
 use futures::Stream;
 use tokio::sync::OnceCell;
 
@@ -23,6 +22,7 @@ use crate::{
 };
 use prism_call::{
     AuthenticationMethod, BackgroundTasks, Code, Context, Error, Handler, Input, Messages, Method, Metrics, Output, Principal, Reply,
+    StreamMessage,
 };
 use prism_config::{self as config, Scope, ScopeKind};
 use prism_pattern::Pattern;
@@ -196,12 +196,12 @@ impl Drop for ActiveCall {
 
 /// The stream of a call, which ends with it.
 struct TenantStream {
-    messages: Messages<Bytes>,
+    messages: Messages<StreamMessage>,
     _call: ActiveCall,
 }
 
 impl Stream for TenantStream {
-    type Item = Result<Bytes, Error>;
+    type Item = Result<StreamMessage, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, poll: &mut Poll<'_>) -> Polled<Option<Self::Item>> {
         self.messages.as_mut().poll_next(poll)

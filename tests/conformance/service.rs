@@ -140,7 +140,7 @@ fn streamed(
                 Some((Ok(payload(data, info)), (definition, requests, more, sent + 1, false)))
             }
         });
-    Reply { headers, output: Output::Stream(Box::pin(messages)), trailers: late }
+    Reply { headers, output: Output::stream(messages), trailers: late }
 }
 
 async fn wait(milliseconds: u32) {

@@ -28,7 +28,7 @@ impl Handler for Depot {
         let bytes = input.bytes().await?;
         let request = DynamicMessage::decode(method.descriptor.input(), bytes.clone())?;
         match method.name.as_str() {
-            "Watch" => Ok(Output::Stream(ticks(method, &request)).into()),
+            "Watch" => Ok(Output::stream(ticks(method, &request)).into()),
             "Fail" => Err(failure(&request)),
             "Wait" => {
                 let left = context.remaining().map_or(0, |left| left.as_secs_f64().ceil() as u32).next_multiple_of(10);

@@ -20,7 +20,7 @@ use tracing::Instrument as _;
 
 use super::{
     Authorization, Code, Context, Delivery, Error, Input, KeyedCall, Messages, Method, Namespace, Origin, Output, Peer, Protocol, Reply,
-    RequestId, Share,
+    RequestId, Share, StreamMessage,
     access::{AccessEnd, GrantedAccess, HeldPermits},
     delivery::{self, Reservation},
     idempotency::{self, OnceCall},
@@ -336,7 +336,7 @@ impl Admitted<'_> {
     }
 
     /// Hands the request over to a stream of replies, which observes it until its end.
-    pub fn stream(mut self, messages: Messages<Bytes>) -> (ObservedStream, Streaming) {
+    pub fn stream(mut self, messages: Messages<StreamMessage>) -> (ObservedStream, Streaming) {
         // What was sent is not needed any more, and a stream may last for days.
         self.observer.context.metadata = HeaderMap::new();
         let deadline = self.observer.context.deadline;

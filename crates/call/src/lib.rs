@@ -20,6 +20,7 @@ mod pipeline;
 mod principal;
 pub mod proto;
 mod span;
+mod stream_message;
 mod tasks;
 mod ticket;
 mod target;
@@ -38,13 +39,17 @@ pub use idempotency::{Claim, ClaimResult, IDEMPOTENCY_KEY, Idempotency, KeyedCal
 pub use log::AccessLog;
 pub use message::{EncodedMessage, Input, Messages, Output, Reply, Trailers, message_too_large};
 pub use method::{Method, interface_of};
-pub use metrics::{CacheMeters, CacheRead, ConnectionMeters, ConnectionSource, ConnectionStats, Metrics, OutboxMeters, ReloadMeters};
+pub use metrics::{
+    CacheMeters, CacheRead, ConnectionMeters, ConnectionSource, ConnectionStats, FanOutMeters, Metrics, OutboxMeters, ReloadMeters,
+    SharedEncoding,
+};
 pub use namespace::{CallLimits, Namespace};
 pub use observe::ObservedStream;
 pub use peer::{API_KEY, CertificateNames, CertificateTrust, Credentials, Origin, Peer, TlsPeer};
 pub use pipeline::Pipeline;
 pub use principal::{AuthenticationMethod, Principal};
 pub use span::Tracer;
+pub use stream_message::StreamMessage;
 pub use target::{ListenerTarget, Page, Target};
 pub use tasks::BackgroundTasks;
 pub use ticket::{IssuedTicket, TICKET_PREFIX};

@@ -13,7 +13,7 @@ use prost::{
     encoding::{encode_varint, encoded_len_varint},
 };
 
-use super::{Code, Error};
+use super::{Code, Error, StreamMessage};
 
 /// A stream of messages. It is polled only as fast as its consumer reads. Dropping it cancels the work that produces it.
 pub type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
@@ -185,7 +185,7 @@ pub enum Output {
     /// The one message of a unary or client-streaming RPC.
     One(EncodedMessage),
     /// The messages of a server-streaming or bidirectional RPC.
-    Stream(Messages<Bytes>),
+    Stream(Messages<StreamMessage>),
 }
 
 impl Output {
@@ -203,7 +203,12 @@ impl Output {
 
     /// Encodes messages as they are read.
     pub fn messages<M: Message + 'static>(messages: Messages<M>) -> Self {
-        Self::Stream(Box::pin(messages.map(|item| item.map(|message| Bytes::from(message.encode_to_vec())))))
+        Self::stream(messages.map(|item| item.map(|message| Bytes::from(message.encode_to_vec()))))
+    }
+
+    /// Returns messages that are encoded already.
+    pub fn stream<T: Into<StreamMessage>>(messages: impl Stream<Item = Result<T, Error>> + Send + 'static) -> Self {
+        Self::Stream(Box::pin(messages.map(|item| item.map(Into::into))))
     }
 }
 

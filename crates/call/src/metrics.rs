@@ -1,6 +1,7 @@
 //! The metrics of calls. Names and labels are stable; the README lists them.
 
 mod backends;
+mod fan_out;
 mod outbox;
 
 use std::{
@@ -14,9 +15,10 @@ use prometheus::{
     TextEncoder, proto::MetricFamily,
 };
 
-use self::{backends::BackendCollector, outbox::OutboxMetrics};
+use self::{backends::BackendCollector, fan_out::FanOutMetrics, outbox::OutboxMetrics};
 pub use self::{
     backends::{ConnectionSource, ConnectionStats},
+    fan_out::{FanOutMeters, SharedEncoding},
     outbox::OutboxMeters,
 };
 use super::{Code, ListenerBacklog, ListenerTarget, Page, Protocol, Target};
@@ -41,6 +43,7 @@ pub struct Metrics {
     reloads: ReloadMeters,
     cache_reads: IntCounterVec,
     outbox: OutboxMetrics,
+    fan_out: FanOutMetrics,
     /// The meters of the namespaces, by name. A namespace whose configuration changes continues with the same meters.
     namespaces: Arc<Mutex<HashMap<Arc<str>, Weak<NamespaceMeters>>>>,
 }
@@ -91,6 +94,7 @@ impl Metrics {
             &["namespace", "result"],
         )?;
         let outbox = OutboxMetrics::new()?;
+        let fan_out = FanOutMetrics::new()?;
         let build = IntGaugeVec::new(Opts::new("prism_build_info", "Version of the running binary"), &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         for collector in [
@@ -108,6 +112,7 @@ impl Metrics {
             Box::new(reloads.success.clone()),
             Box::new(reloads.failure.clone()),
             Box::new(cache_reads.clone()),
+            fan_out.collector(),
             Box::new(build),
         ]
         .into_iter()
@@ -130,6 +135,7 @@ impl Metrics {
             reloads,
             cache_reads,
             outbox,
+            fan_out,
             namespaces: Arc::default(),
         })
     }
@@ -188,6 +194,11 @@ impl Metrics {
     /// Returns the meters of the outbox of a namespace.
     pub fn outbox(&self, namespace: &str) -> OutboxMeters {
         OutboxMeters::new(self.outbox.clone(), namespace)
+    }
+
+    /// Returns the meters of what the subscribers of a namespace share.
+    pub fn fan_out(&self, namespace: &str) -> FanOutMeters {
+        FanOutMeters::new(self.fan_out.clone(), namespace)
     }
 
     /// Returns the meters of the connections of a listener.

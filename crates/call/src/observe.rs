@@ -7,14 +7,13 @@ use std::{
     time::Instant,
 };
 
-use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
 use super::{
-    Code, Context, Error, Input, Messages, Method, Namespace, Target, access::AccessEnd, delivery::InFlight, log::AccessLog,
+    Code, Context, Error, Input, Messages, Method, Namespace, StreamMessage, Target, access::AccessEnd, delivery::InFlight, log::AccessLog,
     metrics::Meter, panic, span::CallSpan,
 };
 
@@ -133,7 +132,7 @@ impl SpanScope {
 /// The message stream of a reply. Counts messages, and ends the stream at its deadline, or when the gateway or its namespace ends.
 pub struct ObservedStream {
     /// `None` after the end.
-    messages: Option<Messages<Bytes>>,
+    messages: Option<Messages<StreamMessage>>,
     observer: Option<CallObserver>,
     deadline: Option<Pin<Box<Sleep>>>,
     /// The end of the caller's access; `None` if it is not controlled.
@@ -143,7 +142,7 @@ pub struct ObservedStream {
 
 impl ObservedStream {
     pub(super) fn new(
-        messages: Messages<Bytes>,
+        messages: Messages<StreamMessage>,
         observer: CallObserver,
         deadline: Option<Instant>,
         access: Option<AccessEnd>,
@@ -188,7 +187,7 @@ impl ObservedStream {
         }
     }
 
-    fn poll_message(&mut self, poller: &mut Poller<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    fn poll_message(&mut self, poller: &mut Poller<'_>) -> Poll<Option<Result<StreamMessage, Error>>> {
         let Some(messages) = &mut self.messages else { return Poll::Ready(None) };
         // Unlike at the end of the gateway, which waits for streams that have something to send.
         if self.observer.as_ref().is_some_and(|observer| observer.namespace.retired.is_cancelled()) {
@@ -228,7 +227,7 @@ async fn end_signal(gateway: CancellationToken, namespace: CancellationToken) ->
 }
 
 impl Stream for ObservedStream {
-    type Item = Result<Bytes, Error>;
+    type Item = Result<StreamMessage, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Option<Self::Item>> {
         let Some(observer) = &self.observer else { return Poll::Ready(None) };

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::HeaderValue;
 
-use prism_call::{Error, Method, panic};
+use prism_call::{Error, Method, StreamMessage, panic};
 use prism_frontend::{
     json,
     message_types::{MessageId, MessageTypes},
@@ -82,6 +82,20 @@ impl Codec {
                 json::encode(messages.types, messages.output, &message, &mut out)?;
                 Ok(out.into())
             })?,
+        }
+    }
+
+    /// Converts a message of a stream of replies from protobuf, or takes what another stream has made of the same message. A panic becomes an error.
+    pub fn encode_streamed(self, messages: RpcMessages, message: StreamMessage) -> Result<Bytes, Error> {
+        match self {
+            Self::Proto => Ok(message.into()),
+            Self::Json => {
+                let encode = |_: &[u8]| self.encode(messages, (*message).clone()).map(Vec::from);
+                match message.shared_json(encode) {
+                    Some(json) => Ok(json.clone()),
+                    None => self.encode(messages, message.into()),
+                }
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     body::{BoxError, broken_request},
     compression::Compression,
 };
-use prism_call::{Code, Error, ObservedStream, message_too_large};
+use prism_call::{Code, Error, ObservedStream, StreamMessage, message_too_large};
 
 /// Length of the prefix of a message.
 pub const PREFIX: usize = 5;
@@ -67,7 +67,11 @@ impl MessageFrames {
     }
 
     /// Polls for the next chunk, or `None` after the last one. `render` converts each message. If it fails, the stream ends with its error.
-    pub fn poll_chunk(&mut self, context: &mut Context<'_>, render: impl Fn(Bytes) -> Result<Bytes, Error>) -> Poll<Option<ReplyChunk>> {
+    pub fn poll_chunk(
+        &mut self,
+        context: &mut Context<'_>,
+        render: impl Fn(StreamMessage) -> Result<Bytes, Error>,
+    ) -> Poll<Option<ReplyChunk>> {
         let Some(messages) = &mut self.messages else { return Poll::Ready(None) };
         let mut data = BytesMut::new();
         let end = loop {

@@ -14,7 +14,7 @@ use super::{
     rule::{HttpRule, RuleBody},
     template::PathTemplate,
 };
-use prism_call::{Error, Method};
+use prism_call::{Error, Method, StreamMessage};
 
 /// An HTTP route to an RPC.
 #[derive(Debug)]
@@ -66,8 +66,8 @@ impl Route {
 }
 
 impl RenderMessage for Route {
-    fn json(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        self.rendering.json(message, out)
+    fn json(&self, message: &StreamMessage, out: &mut Vec<u8>) -> Result<(), Error> {
+        RenderMessage::json(&self.rendering, message, out)
     }
 
     fn event(&self) -> Option<&EventFields> {

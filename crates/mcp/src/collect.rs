@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::StreamExt as _;
 use rmcp::model::CallToolResult;
 use serde_json::{Map, Value, json};
@@ -13,7 +12,7 @@ use crate::{
     McpTool,
     rpc_messages::{CURSOR, RpcMessages},
 };
-use prism_call::{Code, Error, Messages, Output};
+use prism_call::{Code, Error, Messages, Output, StreamMessage};
 
 /// The bounds of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +50,7 @@ impl McpTool {
     /// Returns the result of a stream. `report` is told the number of items each time there is another one.
     pub async fn items(
         &self,
-        messages: Messages<Bytes>,
+        messages: Messages<StreamMessage>,
         cursor: &str,
         limits: &ResultLimits,
         report: impl FnMut(usize) + Send,
@@ -82,13 +81,13 @@ impl McpTool {
 
 impl RpcMessages {
     /// Collects items until a bound is reached or the stream ends.
-    pub async fn collect(&self, messages: Messages<Bytes>, cursor: &str, limits: &ResultLimits) -> Result<CollectedItems, Error> {
+    pub async fn collect(&self, messages: Messages<StreamMessage>, cursor: &str, limits: &ResultLimits) -> Result<CollectedItems, Error> {
         self.collect_reporting(messages, cursor, limits, |_| ()).await
     }
 
     async fn collect_reporting(
         &self,
-        mut messages: Messages<Bytes>,
+        mut messages: Messages<StreamMessage>,
         cursor: &str,
         limits: &ResultLimits,
         mut report: impl FnMut(usize) + Send,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use prism_call::{BackgroundTasks, CacheMeters, CallLimits, Error, OutboxMeters};
+use prism_call::{BackgroundTasks, CacheMeters, CallLimits, Error, FanOutMeters, OutboxMeters};
 use prism_settings::{CheckSettings, parse_settings};
 
 /// The environment of a handler: the facts about its namespace, and what it may use while it runs.
@@ -22,6 +22,8 @@ pub struct PatternEnvironment {
     pub cache_meters: Option<CacheMeters>,
     /// Counts the messages of the outbox of the namespace.
     pub outbox_meters: Option<OutboxMeters>,
+    /// Counts what the subscribers of the namespace share.
+    pub fan_out_meters: Option<FanOutMeters>,
 }
 
 impl PatternEnvironment {
@@ -34,6 +36,7 @@ impl PatternEnvironment {
             tasks: BackgroundTasks::default(),
             cache_meters: None,
             outbox_meters: None,
+            fan_out_meters: None,
         }
     }
 

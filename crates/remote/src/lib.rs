@@ -119,7 +119,7 @@ impl Handler for RemoteHandler {
         let trailers = Trailers::later();
         let mut replies = Replies::new(self.url.clone(), context.deadline, messages, broken, is_trailers_only, trailers.clone());
         let output = if method.server_streaming {
-            Output::Stream(Box::pin(replies))
+            Output::stream(replies)
         } else {
             match replies.single_message().await {
                 Ok(message) => Output::One(message.into()),

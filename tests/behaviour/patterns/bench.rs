@@ -152,7 +152,7 @@ impl Bench {
     async fn open_stream<R: Message + Default + 'static>(&self, rpc: &str, input: Input) -> Result<Messages<R>, Error> {
         match self.output(rpc, input).await? {
             Output::One(_) => panic!("{rpc} returns one message"),
-            Output::Stream(messages) => Ok(Box::pin(messages.map(|item| Ok(R::decode(item?).unwrap())))),
+            Output::Stream(messages) => Ok(Box::pin(messages.map(|item| Ok(R::decode(&item?[..]).unwrap())))),
         }
     }
 

@@ -13,6 +13,7 @@ mod default;
 mod documents;
 mod drain;
 mod examples;
+mod fan_out;
 mod gateway_graphql;
 mod graphql_definition;
 mod graphs;

@@ -89,7 +89,9 @@ impl Bench {
     pub async fn all<R: Message + Default>(&self, rpc: &str, request: impl Message) -> Result<Vec<R>, Error> {
         match self.output(rpc, request).await? {
             Output::One(_) => panic!("{rpc} answers with one message"),
-            Output::Stream(messages) => messages.map(|item| Ok(R::decode(item?).unwrap())).collect::<Vec<_>>().await.into_iter().collect(),
+            Output::Stream(messages) => {
+                messages.map(|item| Ok(R::decode(&item?[..]).unwrap())).collect::<Vec<_>>().await.into_iter().collect()
+            }
         }
     }
 }

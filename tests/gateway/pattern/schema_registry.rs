@@ -38,7 +38,7 @@ async fn call(bench: &Bench, rpc: &str, request: &Value) -> Result<Value, Error>
     match bench.handler.handle(&Context::internal("test"), method, input).await?.output {
         Output::One(message) => Ok(json(described.output(), message.to_bytes())),
         Output::Stream(messages) => {
-            let all: Vec<_> = messages.map(|item| Ok(json(described.output(), item?))).collect().await;
+            let all: Vec<_> = messages.map(|item| Ok(json(described.output(), item?.into()))).collect().await;
             all.into_iter().collect()
         }
     }

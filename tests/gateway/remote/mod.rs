@@ -59,7 +59,7 @@ fn bytes(reply: Reply) -> Bytes {
 async fn all(reply: Reply) -> Vec<Result<Bytes, Error>> {
     match reply.output {
         Output::One(_) => panic!("one message"),
-        Output::Stream(messages) => messages.collect().await,
+        Output::Stream(messages) => messages.map(|message| message.map(Bytes::from)).collect().await,
     }
 }
 
@@ -104,7 +104,7 @@ async fn messages_of_a_bidirectional_stream_are_not_buffered() {
     let Output::Stream(mut messages) = reply.output else { panic!() };
     for word in ["one", "two"] {
         send.unbounded_send(Ok(Bytes::from_static(word.as_bytes()))).unwrap();
-        assert_eq!(messages.next().await.unwrap().unwrap(), word);
+        assert_eq!(*messages.next().await.unwrap().unwrap(), word);
     }
     // If the caller's stream fails, the remote must not take the failure for the end of the stream.
     send.unbounded_send(Err(Error::new(Code::Cancelled, "REQUEST_BROKEN_OFF", "gone"))).unwrap();
@@ -194,7 +194,7 @@ async fn dropping_the_reply_cancels_the_work() {
     let (server, handler) = start().await;
     let reply = call(&handler, &streaming("Hang"), single_message()).await.unwrap();
     let Output::Stream(mut messages) = reply.output else { panic!() };
-    assert_eq!(messages.next().await.unwrap().unwrap(), "one");
+    assert_eq!(*messages.next().await.unwrap().unwrap(), "one");
     drop(messages);
     tokio::time::timeout(Duration::from_secs(10), server.dropped.notified()).await.unwrap();
 

@@ -129,7 +129,7 @@ impl HttpBody for Encoder {
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let (codec, messages) = (this.codec, this.messages);
-        let Some(chunk) = ready!(this.frames.poll_chunk(context, |message| codec.encode(messages, message))) else {
+        let Some(chunk) = ready!(this.frames.poll_chunk(context, |message| codec.encode_streamed(messages, message))) else {
             return Poll::Ready(None);
         };
         let mut data = chunk.data;

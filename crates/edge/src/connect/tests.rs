@@ -245,7 +245,7 @@ async fn message_that_is_not_of_its_type_ends_the_stream() {
     let mut broken = BytesMut::new();
     broken.put_slice(&[0x0a, 0xff]);
     let messages = futures::stream::iter([Ok(Bytes::from(entry("a").unwrap().encode_to_vec())), Ok(broken.freeze())]);
-    let answer = door.will(Ok(Output::Stream(Box::pin(messages)).into())).ask(&rpc("Scan"), &[JSON_STREAM], &framed(0, b"{}")).await;
+    let answer = door.will(Ok(Output::stream(messages).into())).ask(&rpc("Scan"), &[JSON_STREAM], &framed(0, b"{}")).await;
     assert_eq!((frames(&answer.body).len(), &end(&answer)["error"]["code"]), (2, &json!("internal")));
     let text = door.metrics.render();
     assert!(text.contains(r#"prism_calls_total{code="INTERNAL",method="Scan",namespace="demo",protocol="connect"} 1"#), "{text}");

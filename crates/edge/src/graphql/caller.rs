@@ -15,7 +15,8 @@ use http::HeaderMap;
 use super::frontend::GatewayNamespaces;
 use crate::{documents, metadata, request::Serving};
 use prism_call::{
-    Admitted, Arrival, Delivery, Error, Input, Messages, Namespace, Origin, Output, Page, Peer, Pipeline, Protocol, REQUEST_ID, Target,
+    Admitted, Arrival, Delivery, Error, Input, Messages, Namespace, ObservedStream, Origin, Output, Page, Peer, Pipeline, Protocol,
+    REQUEST_ID, Target,
 };
 use prism_graphql::{FieldContext, FieldRpc, RpcCaller, StreamPurpose};
 
@@ -187,7 +188,7 @@ impl RpcCaller for FieldCaller {
             Ok(messages) => {
                 let (messages, streaming) = admitted.stream(messages);
                 let ((), delivery) = streaming.finish(()).into_parts();
-                Ok(Box::pin(HeldStream { messages: Box::pin(messages), _delivery: delivery }))
+                Ok(Box::pin(HeldStream { messages, _delivery: delivery }))
             }
             Err(error) => {
                 let told = error.for_client();
@@ -200,7 +201,7 @@ impl RpcCaller for FieldCaller {
 
 /// A stream that holds the permit of its call.
 struct HeldStream {
-    messages: Messages<Bytes>,
+    messages: ObservedStream,
     _delivery: Delivery,
 }
 
@@ -208,6 +209,6 @@ impl Stream for HeldStream {
     type Item = Result<Bytes, Error>;
 
     fn poll_next(mut self: std::pin::Pin<&mut Self>, poller: &mut std::task::Context<'_>) -> std::task::Poll<Option<Self::Item>> {
-        self.messages.as_mut().poll_next(poller)
+        std::pin::Pin::new(&mut self.messages).poll_next(poller).map_ok(Bytes::from)
     }
 }

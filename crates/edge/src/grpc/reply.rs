@@ -101,7 +101,7 @@ impl HttpBody for Encoder {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        let Some(ReplyChunk { mut data, end }) = ready!(this.frames.poll_chunk(context, Ok)) else {
+        let Some(ReplyChunk { mut data, end }) = ready!(this.frames.poll_chunk(context, |message| Ok(message.into()))) else {
             return Poll::Ready(this.status.take().map(|status| Ok(Frame::trailers(status))));
         };
         let status = end.map(|end| match end {

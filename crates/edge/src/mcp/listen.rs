@@ -12,7 +12,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::response::{event, message, notification};
-use prism_call::{Code, Error, Messages, Method};
+use prism_call::{Code, Error, Messages, Method, StreamMessage};
 use prism_frontend::render::HEARTBEAT;
 use prism_mcp::{McpRequest, RequestRevision, ResourceSet, ToolSet, check_revision, error_data, protocol::RequestId};
 
@@ -34,7 +34,7 @@ pub struct Listening {
 }
 
 /// The messages of the watch of a resource, with its URI.
-type Watch = std::pin::Pin<Box<dyn Stream<Item = (String, Result<Bytes, Error>)> + Send>>;
+type Watch = std::pin::Pin<Box<dyn Stream<Item = (String, Result<StreamMessage, Error>)> + Send>>;
 
 /// Tells whether a request asks for changes.
 pub fn is_listen(request: &McpRequest, headers: &HeaderMap) -> bool {
@@ -79,7 +79,7 @@ impl Listening {
     }
 
     /// Adds the messages of a watch.
-    pub fn add(&mut self, uri: String, messages: Messages<Bytes>) {
+    pub fn add(&mut self, uri: String, messages: Messages<StreamMessage>) {
         self.watches.push(Box::pin(messages.map(move |message| (uri.clone(), message))));
     }
 

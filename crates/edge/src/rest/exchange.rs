@@ -11,7 +11,7 @@ use crate::{
     Body, metadata,
     request::{RequestBody, Response},
 };
-use prism_call::{Admitted, Code, Error, Input, Messages, Namespace, Output, Proof, REQUEST_ID, RequestId, Trailers};
+use prism_call::{Admitted, Code, Error, Input, Messages, Namespace, Output, Proof, REQUEST_ID, RequestId, StreamMessage, Trailers};
 use prism_frontend::{
     conditional::ConditionalRpc,
     expression::SharedValue,
@@ -269,7 +269,7 @@ impl<'a> Exchange<'a> {
 }
 
 /// Collects all messages of a stream, within the limit.
-pub async fn gather(admitted: &Admitted<'_>, mut messages: Messages<Bytes>, limit: &mut GatherLimit) -> Result<Vec<Bytes>, Error> {
+pub async fn gather(admitted: &Admitted<'_>, mut messages: Messages<StreamMessage>, limit: &mut GatherLimit) -> Result<Vec<Bytes>, Error> {
     let mut gathered = Vec::new();
     while let Some(message) = {
         admitted.check_deadline()?;
@@ -277,7 +277,7 @@ pub async fn gather(admitted: &Admitted<'_>, mut messages: Messages<Bytes>, limi
     } {
         let message = message?;
         limit.take_message(message.len())?;
-        gathered.push(message);
+        gathered.push(message.into());
     }
     Ok(gathered)
 }

@@ -18,7 +18,8 @@ use crate::{
     timeout,
 };
 use prism_call::{
-    Admitted, Arrival, Code, Error, Input, ListenerTarget, Messages, Namespace, Output, Page, Proof, Protocol, RequestId, Target,
+    Admitted, Arrival, Code, Error, Input, ListenerTarget, Messages, Namespace, Output, Page, Proof, Protocol, RequestId, StreamMessage,
+    Target,
 };
 use prism_frontend::{
     mapping::{
@@ -336,7 +337,7 @@ impl Exchange<'_> {
         admitted: Admitted<'_>,
         received: ReceivedRequest<'_>,
         case: &EndpointCase,
-        messages: Messages<Bytes>,
+        messages: Messages<StreamMessage>,
         headers: HeaderMap,
         trailers: prism_call::Trailers,
     ) -> Response {

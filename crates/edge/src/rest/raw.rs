@@ -32,7 +32,7 @@ impl RawStream {
         let first = match self.messages.next().await {
             Some(Err(error)) => return response::failed_on(conditions, request_id, &error),
             Some(Ok(message)) => message,
-            None => Bytes::new(),
+            None => Bytes::new().into(),
         };
         let (content_type, chunk) = match self.route.rendering.raw(&first) {
             Ok(raw) => raw,

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::response;
 use crate::{Body, BoxError, metadata};
-use prism_call::{Code, Error, ObservedStream, REQUEST_ID, RequestId, Trailers, panic};
+use prism_call::{Code, Error, ObservedStream, REQUEST_ID, RequestId, StreamMessage, Trailers, panic};
 use prism_frontend::{
     precondition::Preconditions,
     render::{Format, Frames, RETRY, RenderMessage, is_gap},
@@ -132,7 +132,7 @@ fn begin(format: Format, request_id: &RequestId) -> Response<Body> {
 
 /// What the stream returned before the headers were sent.
 enum First {
-    Message(Bytes),
+    Message(StreamMessage),
     /// Of a client that resumes, which connects again.
     Error(Error),
     End,
@@ -154,7 +154,7 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn message(&mut self, message: &[u8]) {
+    fn message(&mut self, message: &StreamMessage) {
         let length = self.pending.len();
         let rendered = panic::catch_sync(|| self.frames.message(&*self.rendering, message, &mut self.pending));
         if let Err(error) = rendered.and_then(|rendered| rendered) {

@@ -21,7 +21,7 @@ pub use crate::{
 };
 pub use prism_call::{
     AccessLog, Arrival, CallLimits, Code, Context, Error, Handler, Input, Messages, Method, Metrics, Namespace, ObservedStream, Origin,
-    Output, Peer, Pipeline, Protocol, Reply, RequestId, Target, Trailers,
+    Output, Peer, Pipeline, Protocol, Reply, RequestId, StreamMessage, Target, Trailers,
     proto::{
         self,
         patterns::keyvalue::v1::{
@@ -205,7 +205,7 @@ impl Door {
     }
 
     /// Returns a stream of replies that was admitted.
-    pub async fn admit_stream(&self, messages: Messages<Bytes>) -> ObservedStream {
+    pub async fn admit_stream(&self, messages: Messages<StreamMessage>) -> ObservedStream {
         let arrival = Arrival {
             peer: &Peer::internal(),
             namespace: &self.namespace,

@@ -204,7 +204,7 @@ impl CallTask {
                 Some(Err(error)) => break Some(error),
                 None => break None,
             };
-            let message = match self.gateway.codec.encode(messages, message) {
+            let message = match self.gateway.codec.encode_streamed(messages, message) {
                 Ok(message) => message,
                 Err(error) => {
                     replies.fail(&error);

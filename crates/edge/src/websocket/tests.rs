@@ -68,7 +68,7 @@ impl Client {
 #[expect(clippy::unnecessary_wraps, reason = "what a handler answers")]
 fn endless() -> Result<Reply, Error> {
     let first = futures::stream::iter([Ok(Bytes::from(entry("a").unwrap().encode_to_vec()))]);
-    Ok(Output::Stream(Box::pin(first.chain(futures::stream::pending()))).into())
+    Ok(Output::stream(first.chain(futures::stream::pending())).into())
 }
 
 fn call(id: u32, method: &str, message: impl serde::Serialize) -> Value {
@@ -241,7 +241,7 @@ async fn drain_lets_calls_finish_and_refuses_further_ones() {
     let mut client = connect(&door, "/demo", Codec::Json, &draining).await;
     client.json().await;
     let (more, messages) = futures::channel::mpsc::unbounded::<Result<Bytes, Error>>();
-    door.will(Ok(Output::Stream(Box::pin(messages)).into()));
+    door.will(Ok(Output::stream(messages).into()));
     client.ask(call(1, "Scan", json!({}))).await;
     let entry = || Ok(Bytes::from(entry("a").unwrap().encode_to_vec()));
     more.unbounded_send(entry()).unwrap();

@@ -9,13 +9,29 @@ use crate::{
     message_types::{Field, FieldKind, FieldShape, MessageId, MessageType, MessageTypes},
     wire::{self, Fields, Malformed, WireType, WireValue},
 };
-use prism_call::Error;
+use prism_call::{Error, StreamMessage};
 
 /// Appends a message as JSON. Omits unknown fields.
 pub fn encode(types: &MessageTypes, message: MessageId, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
     Encoder { types, depth: 0, style: JsonStyle::default() }
         .message(message, bytes, out)
         .map_err(|Malformed| broken(&types.message(message).name))
+}
+
+/// Like [`encode`], for a message of a stream of replies. If several streams deliver it, its JSON is made once.
+pub fn encode_streamed(types: &MessageTypes, id: MessageId, message: &StreamMessage, out: &mut Vec<u8>) -> Result<(), Error> {
+    let json = message.shared_json(|bytes| {
+        let mut json = Vec::with_capacity(bytes.len() * 2);
+        encode(types, id, bytes, &mut json).map(|()| json)
+    });
+    match json {
+        Some(json) => {
+            out.extend_from_slice(json);
+            Ok(())
+        }
+        // It belongs to one stream, or this attempt has the error for this stream.
+        None => encode(types, id, message, out),
+    }
 }
 
 /// Appends one field of a message as JSON. If it is not set, appends its zero value, or `null` if it has presence.

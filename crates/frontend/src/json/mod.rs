@@ -20,7 +20,8 @@ pub(crate) mod tests;
 
 pub use decode::{decode, decode_field};
 pub use encode::{
-    Occurrence, encode, encode_field, encode_field_as, encode_scalar, encode_value_as, merged, occurrences_of, put_string, zero,
+    Occurrence, encode, encode_field, encode_field_as, encode_scalar, encode_streamed, encode_value_as, merged, occurrences_of, put_string,
+    zero,
 };
 pub use fault::{JsonError, JsonText, Position, TextOrigin};
 pub use reader::{JsonReader, Token};

@@ -9,7 +9,7 @@ use crate::{
     bind::Item,
     render::{EventFields, RenderMessage},
 };
-use prism_call::{Error, Proof, RequestId, message_too_large};
+use prism_call::{Error, Proof, RequestId, StreamMessage, message_too_large};
 
 /// A call with a stream. It owns everything that its values use.
 pub struct StreamedCall {
@@ -58,9 +58,9 @@ impl StreamedCall {
 }
 
 impl RenderMessage for StreamedCall {
-    fn json(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    fn json(&self, message: &StreamMessage, out: &mut Vec<u8>) -> Result<(), Error> {
         self.evaluate(|plan, scope| {
-            let scope = CallScope { reply: Some((plan.output, message)), ..*scope };
+            let scope = CallScope { reply: Some((plan.output, &message[..])), ..*scope };
             match plan.response.choose(&scope)? {
                 Outcome::Answer(Answer { body: Some(template), .. }) => template.json(&scope, self.api.style, out).map(drop),
                 Outcome::Answer(_) => Ok(()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Format, RenderMessage};
 use crate::problem::ProblemDocument;
-use prism_call::Error;
+use prism_call::{Error, StreamMessage};
 
 /// The time without events after which a comment is sent, so that proxies do not close the connection.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -48,7 +48,7 @@ impl Frames {
     }
 
     /// Appends a message.
-    pub fn message(&mut self, rendering: &(impl RenderMessage + ?Sized), message: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
+    pub fn message(&mut self, rendering: &(impl RenderMessage + ?Sized), message: &StreamMessage, out: &mut Vec<u8>) -> Result<(), Error> {
         let start = out.len();
         match self.format {
             Format::Events => {

@@ -24,7 +24,7 @@ use super::{
     message_types::{FieldKind, FieldShape, MessageId, MessageTypes},
     wire::{self, Malformed, WireValue},
 };
-use prism_call::{Code, EncodedMessage, Error};
+use prism_call::{Code, EncodedMessage, Error, StreamMessage};
 
 /// Renders the replies of one route.
 #[derive(Debug)]
@@ -54,15 +54,18 @@ enum ReplyPlan {
 /// Renders the messages of a stream.
 pub trait RenderMessage: Send + Sync {
     /// Appends a message as JSON on one line.
-    fn json(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error>;
+    fn json(&self, message: &StreamMessage, out: &mut Vec<u8>) -> Result<(), Error>;
 
     /// Returns the fields of messages that become the id and the name of an event.
     fn event(&self) -> Option<&EventFields>;
 }
 
 impl RenderMessage for Rendering {
-    fn json(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        Self::json(self, message, out)
+    fn json(&self, message: &StreamMessage, out: &mut Vec<u8>) -> Result<(), Error> {
+        match &self.plan {
+            ReplyPlan::Message => json::encode_streamed(self.types, self.output, message, out),
+            _ => Self::json(self, message, out),
+        }
     }
 
     fn event(&self) -> Option<&EventFields> {

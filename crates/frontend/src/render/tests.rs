@@ -23,7 +23,7 @@ fn stream(format: Format, fail: bool) -> String {
         frames.begin(&mut out);
         for (cursor, number) in [("a", 1), ("", 2), ("b\nc", 3)] {
             let page = serde_json::json!({"cursor": cursor, "number": number}).to_string();
-            frames.message(rendering, &bytes("Page", &page), &mut out).unwrap();
+            frames.message(rendering, &bytes("Page", &page).into(), &mut out).unwrap();
         }
         if fail {
             frames.error(&Error::new(Code::Unavailable, "BACKEND_UNAVAILABLE", "gone"), &mut out);

@@ -9,16 +9,17 @@ use std::{
 use futures::{StreamExt as _, stream};
 use tokio::time::Instant;
 
-use super::ReceiveOptions;
+use super::{
+    ReceiveOptions,
+    shared::{SharedRecord, SubscriptionItem, parse_payload},
+};
 use crate::filter::RequestFilter;
 use prism_call::{
     Error, Messages,
     proto::patterns::consumer::v1::{Message, SubscribeResponse},
 };
-use prism_frontend::expression::{Scope, Type, Value, Variables, value::from_json};
+use prism_frontend::expression::{Scope, Type, Value, Variables};
 
-/// Largest payload that filters read as JSON. As values of expressions, JSON takes up to 50 times as much memory. The proto states it.
-const MAX_JSON_BYTES: usize = 256 << 10;
 /// Messages that a call passes over at least before it gives up, and the messages after which a subscription sends a new cursor. The proto states
 /// it.
 pub const PASSED_OVER: u64 = 1000;
@@ -48,7 +49,13 @@ impl MessageFilter {
 
     /// Returns whether the filter matches a message, whose payload is as the backend has it.
     pub fn matches(&self, topic: &str, message: &Message) -> bool {
-        self.0.matches(&MessageVariables { topic, message })
+        self.0.matches(&MessageVariables { topic, message, shared: None })
+    }
+
+    /// Returns whether the filter matches an item of a subscription. Items without a message match. `topic` is that of items that name none.
+    fn matches_item(&self, topic: &str, item: &SubscriptionItem) -> bool {
+        let Some(message) = item.message() else { return true };
+        self.0.matches(&MessageVariables { topic: item.topic().unwrap_or(topic), message, shared: item.shared() })
     }
 }
 
@@ -65,6 +72,8 @@ impl ReceiveOptions {
 struct MessageVariables<'m> {
     topic: &'m str,
     message: &'m Message,
+    /// Has the payload parsed for the filters of all subscriptions.
+    shared: Option<&'m SharedRecord>,
 }
 
 impl Variables for MessageVariables<'_> {
@@ -75,8 +84,7 @@ impl Variables for MessageVariables<'_> {
             "id" => Some(Value::from(id.as_str())),
             "key" => Some(Value::from(key.as_str())),
             "headers" => Some(to_map(headers.iter())),
-            _ if payload.len() > MAX_JSON_BYTES => None,
-            _ => serde_json::from_slice(payload).ok().map(|json| from_json(&json)),
+            _ => self.shared.map_or_else(|| parse_payload(payload), SharedRecord::parsed_payload),
         }
     }
 
@@ -93,25 +101,21 @@ fn to_map<'h>(headers: impl Iterator<Item = (&'h String, &'h String)>) -> Value 
     Value::from(headers)
 }
 
-/// Leaves out the messages of a subscription that a filter does not match. `topic` is that of responses that name none.
-pub fn filter_responses(
-    filter: Option<Arc<MessageFilter>>,
-    topic: String,
-    responses: Messages<SubscribeResponse>,
-) -> Messages<SubscribeResponse> {
-    let Some(filter) = filter else { return responses };
-    let filtered = FilteredResponses { filter, topic, responses, passed_over: 0, cursor: String::new(), since: Instant::now() };
+/// Leaves out the messages of a subscription that a filter does not match. `topic` is that of items that name none.
+pub fn filter_items(filter: Option<Arc<MessageFilter>>, topic: String, items: Messages<SubscriptionItem>) -> Messages<SubscriptionItem> {
+    let Some(filter) = filter else { return items };
+    let filtered = FilteredItems { filter, topic, items, passed_over: 0, cursor: String::new(), since: Instant::now() };
     Box::pin(stream::try_unfold(filtered, |mut filtered| async move {
-        let response = filtered.next().await?;
-        Ok(response.map(|response| (response, filtered)))
+        let item = filtered.next().await?;
+        Ok(item.map(|item| (item, filtered)))
     }))
 }
 
-/// The responses of a subscription with a filter.
-struct FilteredResponses {
+/// The items of a subscription with a filter.
+struct FilteredItems {
     filter: Arc<MessageFilter>,
     topic: String,
-    responses: Messages<SubscribeResponse>,
+    items: Messages<SubscriptionItem>,
     /// Messages since the last event.
     passed_over: u64,
     /// The cursor behind them; empty: the subscription can't be continued.
@@ -120,32 +124,31 @@ struct FilteredResponses {
     since: Instant,
 }
 
-impl FilteredResponses {
-    async fn next(&mut self) -> Result<Option<SubscribeResponse>, Error> {
+impl FilteredItems {
+    async fn next(&mut self) -> Result<Option<SubscriptionItem>, Error> {
         loop {
-            let next = self.responses.next();
+            let next = self.items.next();
             let next = if self.passed_over > 0 && !self.cursor.is_empty() {
                 match tokio::time::timeout_at(self.since + CURSOR_AGE, next).await {
                     Ok(next) => next,
-                    Err(_) => return Ok(Some(self.pass())),
+                    Err(_) => return Ok(Some(self.pass().into())),
                 }
             } else {
                 next.await
             };
-            let Some(response) = next.transpose()? else { return Ok(None) };
+            let Some(item) = next.transpose()? else { return Ok(None) };
             tokio::task::consume_budget().await;
-            let topic = response.topic.as_deref().unwrap_or(&self.topic);
-            if response.message.as_ref().is_none_or(|message| self.filter.matches(topic, message)) {
+            if self.filter.matches_item(&self.topic, &item) {
                 self.passed_over = 0;
-                return Ok(Some(response));
+                return Ok(Some(item));
             }
             if self.passed_over == 0 {
                 self.since = Instant::now();
             }
             self.passed_over += 1;
-            self.cursor = response.cursor;
+            item.cursor().clone_into(&mut self.cursor);
             if self.passed_over >= PASSED_OVER && !self.cursor.is_empty() {
-                return Ok(Some(self.pass()));
+                return Ok(Some(self.pass().into()));
             }
         }
     }
@@ -160,6 +163,7 @@ impl FilteredResponses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consumer::shared::MAX_JSON_BYTES;
 
     fn message(payload: &str) -> Message {
         let headers = [("kind".to_owned(), "paid".to_owned()), ("content-type".to_owned(), "application/json".to_owned())];
@@ -237,20 +241,20 @@ mod tests {
     async fn a_cursor_follows_the_messages_that_are_passed_over() {
         let response = |number: u64| {
             let message = Message { offset: Some(number), ..message(&number.to_string()) };
-            Ok(SubscribeResponse { message: Some(message), cursor: number.to_string(), ..SubscribeResponse::default() })
+            Ok(SubscribeResponse { message: Some(message), cursor: number.to_string(), ..SubscribeResponse::default() }.into())
         };
         let responses = stream::iter((1..=2500).map(response)).chain(stream::pending());
         let filter = MessageFilter::compile("filter", "payload == 1500").unwrap();
-        let mut filtered = filter_responses(filter, "orders.eu".to_owned(), Box::pin(responses));
+        let mut filtered = filter_items(filter, "orders.eu".to_owned(), Box::pin(responses));
         for expected in [(Some(1000), None, "1000"), (None, Some(1500), "1500"), (Some(1000), None, "2500")] {
-            let response = filtered.next().await.unwrap().unwrap();
+            let response = filtered.next().await.unwrap().unwrap().into_response();
             let offset = response.message.and_then(|message| message.offset);
             assert_eq!((response.passed_over, offset, response.cursor.as_str()), expected);
         }
         let responses = stream::iter((1..=3).map(response)).chain(stream::pending());
         let filter = MessageFilter::compile("filter", "false").unwrap();
-        let mut filtered = filter_responses(filter, "orders.eu".to_owned(), Box::pin(responses));
-        let response = filtered.next().await.unwrap().unwrap();
+        let mut filtered = filter_items(filter, "orders.eu".to_owned(), Box::pin(responses));
+        let response = filtered.next().await.unwrap().unwrap().into_response();
         assert_eq!((response.passed_over, response.cursor.as_str()), (Some(3), "3"));
     }
 }

@@ -13,6 +13,7 @@ mod payload;
 mod queue;
 mod service;
 mod settings;
+mod shared;
 mod state;
 mod subscribe;
 mod tail;
@@ -23,14 +24,18 @@ mod topics;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 
-use self::{filter::MessageFilter, group::StreamGroups, live::LiveTopics, queue::Queues, settings::ConsumerSettings, tail::Tails};
+use self::{
+    filter::MessageFilter, group::StreamGroups, live::LiveTopics, queue::Queues, settings::ConsumerSettings, shared::SubscriptionItem,
+    tail::Tails,
+};
 use super::{
     NamespaceCapabilities, Pattern, PatternEnvironment, Slots, check_settings,
     messaging::{delays, model::Model, names, payloads::PayloadReader},
 };
 use prism_call::{
-    Context, Error, Handler, Input, Method, Reply,
+    Context, Error, Handler, Input, Method, Output, Reply,
     proto::patterns::consumer::v1::{Message, Start, dispatch_consumer},
 };
 use prism_settings::settings_schema;
@@ -112,7 +117,8 @@ impl Consumer {
         let source = match model {
             Model::Stream => {
                 let groups = Arc::new(StreamGroups::new(&messaging, progress.as_ref(), payloads.clone(), settings)?);
-                let tails = Tails::new(groups.clone(), environment.namespace.clone(), environment.tasks.clone());
+                let (namespace, tasks) = (environment.namespace.clone(), environment.tasks.clone());
+                let tails = Tails::new(groups.clone(), namespace, tasks, environment.fan_out_meters.clone());
                 Source::Stream { groups, tails }
             }
             Model::Queue => Source::Queue(Queues::new(&messaging, payloads.clone(), settings)?),
@@ -201,6 +207,11 @@ impl Source {
 #[async_trait]
 impl Handler for Consumer {
     async fn handle(&self, context: &Context, method: &Method, input: Input) -> Result<Reply, Error> {
+        if method.name == "Subscribe" {
+            // Not by the dispatch, which encodes each message for each subscription.
+            let items = subscribe::subscribe(self, context, input.one().await?).await?;
+            return Ok(Output::stream(items.map(|item| item.map(SubscriptionItem::encode))).into());
+        }
         Ok(dispatch_consumer(self, context, &method.name, input).await?.into())
     }
 }

@@ -1,8 +1,9 @@
 //! The RPCs, in the order of the service.
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 
-use super::{Consumer, FilterFields, MAX_MESSAGES, ReceiveOptions, Source, consume, lease, payload, subscribe};
+use super::{Consumer, FilterFields, MAX_MESSAGES, ReceiveOptions, Source, consume, lease, payload, shared::SubscriptionItem, subscribe};
 use crate::messaging::{
     dead_letters::{DEFAULT_LISTED, MAX_LISTED, check_discarded},
     delays, names,
@@ -45,7 +46,8 @@ impl Service for Consumer {
     }
 
     async fn subscribe(&self, context: &Context, request: SubscribeRequest) -> Result<Messages<SubscribeResponse>, Error> {
-        subscribe::subscribe(self, context, request).await
+        let items = subscribe::subscribe(self, context, request).await?;
+        Ok(Box::pin(items.map(|item| item.map(SubscriptionItem::into_response))))
     }
 
     async fn consume(&self, context: &Context, requests: Messages<ConsumeRequest>) -> Result<Messages<ConsumeResponse>, Error> {

@@ -6,9 +6,11 @@ use futures::{StreamExt as _, stream};
 
 use super::{
     Consumer, FilterFields, MAX_MESSAGES, ReceiveOptions, Source,
-    filter::{MessageFilter, filter_responses},
+    filter::{MessageFilter, filter_items},
     live::LiveEvent,
-    message, payload, topics,
+    payload,
+    shared::SubscriptionItem,
+    topics,
 };
 use crate::messaging::{delays::MAX_WAIT, names, payloads::PayloadReader};
 use prism_call::{
@@ -23,7 +25,7 @@ use prism_call::{
 const PAGE: u32 = 16;
 const _: () = assert!(PAGE <= MAX_MESSAGES);
 
-pub async fn subscribe(consumer: &Consumer, context: &Context, request: SubscribeRequest) -> Result<Messages<SubscribeResponse>, Error> {
+pub async fn subscribe(consumer: &Consumer, context: &Context, request: SubscribeRequest) -> Result<Messages<SubscriptionItem>, Error> {
     let start = request.start();
     let SubscribeRequest { topic, group, auto_ack, cursor, lease_duration, topics, filter, discard_unmatched, .. } = request;
     let lease = consumer.lease_time(lease_duration.as_ref())?;
@@ -40,8 +42,8 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
             }
             refuse_cursor(&cursor)?;
             let events = topics.subscribe(context, topic.clone()).await?;
-            let responses = filter_responses(filter, topic.clone(), Box::pin(events.map(|event| Ok(of_live(event?)))));
-            Ok(with_payloads(consumer, context, topic, responses))
+            let items = filter_items(filter, topic.clone(), Box::pin(events.map(|event| Ok(of_live(event?).into()))));
+            Ok(with_payloads(consumer, context, topic, items))
         }
         Source::Stream { tails, .. } if group.is_empty() => {
             let start = match (cursor.is_empty(), start) {
@@ -49,14 +51,8 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
                 (true, Start::Latest) => read_request::Start::Latest(true),
                 (true, _) => read_request::Start::FromOffset(0),
             };
-            let records = tails.subscribe(context, &topic, start).await?;
-            let responses = records.map(|record| {
-                let mut record = record?;
-                let cursor = std::mem::take(&mut record.cursor);
-                Ok(SubscribeResponse { message: Some(message::of_record(record)), cursor, ..SubscribeResponse::default() })
-            });
-            let responses = filter_responses(filter, topic.clone(), Box::pin(responses));
-            Ok(with_payloads(consumer, context, topic, responses))
+            let items = filter_items(filter, topic.clone(), tails.subscribe(context, &topic, start).await?);
+            Ok(with_payloads(consumer, context, topic, items))
         }
         source @ (Source::Stream { .. } | Source::Queue(_)) => {
             refuse_cursor(&cursor)?;
@@ -66,8 +62,8 @@ pub async fn subscribe(consumer: &Consumer, context: &Context, request: Subscrib
             let group = consumer.check_group(&topic, group)?;
             let options = ReceiveOptions { topic: topic.clone(), group, limit: PAGE, wait: MAX_WAIT, lease, start, auto_ack, filter };
             let messages = of_group(consumer.source.clone(), context.clone(), options);
-            let responses = messages.map(|message| Ok(SubscribeResponse { message: Some(message?), ..SubscribeResponse::default() }));
-            Ok(with_payloads(consumer, context, topic, Box::pin(responses)))
+            let items = messages.map(|message| Ok(SubscribeResponse { message: Some(message?), ..SubscribeResponse::default() }.into()));
+            Ok(with_payloads(consumer, context, topic, Box::pin(items)))
         }
     }
 }
@@ -79,7 +75,7 @@ async fn subscribe_to_several(
     names: Vec<String>,
     (group, start, cursor): (&str, Start, &str),
     filter: Option<Arc<MessageFilter>>,
-) -> Result<Messages<SubscribeResponse>, Error> {
+) -> Result<Messages<SubscriptionItem>, Error> {
     if !group.is_empty() {
         return Err(Error::invalid("group", "must be empty: several topics are read without a group"));
     }
@@ -90,16 +86,16 @@ async fn subscribe_to_several(
             for name in names {
                 let events = topics.subscribe(context, name.clone()).await?;
                 let of_topic = name.clone();
-                let responses = events.map(move |event| Ok(SubscribeResponse { topic: Some(of_topic.clone()), ..of_live(event?) }));
-                let responses = filter_responses(filter.clone(), name.clone(), Box::pin(responses));
-                all.push(with_payloads(consumer, context, name, responses));
+                let items = events.map(move |event| Ok(SubscribeResponse { topic: Some(of_topic.clone()), ..of_live(event?) }.into()));
+                let items = filter_items(filter.clone(), name.clone(), Box::pin(items));
+                all.push(with_payloads(consumer, context, name, items));
             }
             Ok(Box::pin(stream::select_all(all)))
         }
         Source::Stream { groups, tails } => {
-            let responses = topics::read((groups, tails), context, names, start, topics::Positions::decode(cursor)?).await?;
-            let responses = filter_responses(filter, String::new(), responses);
-            Ok(with_payloads(consumer, context, String::new(), responses))
+            let items = topics::read((groups, tails), context, names, start, topics::Positions::decode(cursor)?).await?;
+            let items = filter_items(filter, String::new(), items);
+            Ok(with_payloads(consumer, context, String::new(), items))
         }
         Source::Queue(_) => Err(consumer.unavailable("a subscription to several topics")),
     }
@@ -113,20 +109,20 @@ fn of_live(event: LiveEvent) -> SubscribeResponse {
 }
 
 /// Puts the payloads of messages into them, one after the other, as the client takes them.
-fn with_payloads(
-    consumer: &Consumer,
-    context: &Context,
-    topic: String,
-    responses: Messages<SubscribeResponse>,
-) -> Messages<SubscribeResponse> {
-    let Some(payloads) = consumer.payloads.clone() else { return responses };
+fn with_payloads(consumer: &Consumer, context: &Context, topic: String, items: Messages<SubscriptionItem>) -> Messages<SubscriptionItem> {
+    let Some(payloads) = consumer.payloads.clone() else { return items };
     let context = context.clone();
-    Box::pin(responses.then(move |response| {
+    Box::pin(items.then(move |item| {
         let (payloads, context, topic) = (payloads.clone(), context.clone(), topic.clone());
         async move {
-            let response = response?;
+            let item = item?;
+            // What needs no payload stays shared.
+            if item.message().is_none_or(|message| message.stored_payload.is_none()) {
+                return Ok(item);
+            }
+            let response = item.into_response();
             let topic = response.topic.clone().unwrap_or(topic);
-            with_payload(&payloads, &context, &topic, response).await
+            with_payload(&payloads, &context, &topic, response).await.map(SubscriptionItem::from)
         }
     }))
 }

@@ -10,20 +10,26 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
-use prost::Message as _;
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::group::StreamGroups;
+use super::{
+    group::StreamGroups,
+    shared::{SharedRecord, SubscriptionItem},
+};
 use prism_call::{
-    BackgroundTasks, Context, Error, Messages,
+    BackgroundTasks, Context, Error, FanOutMeters, Messages,
     proto::models::stream::v1::{Record, read_request::Start},
 };
 
 /// Most records in the window of a topic.
 const WINDOW_RECORDS: usize = 512;
-/// Most bytes of the records in the window of a topic. The last record is kept even if it is larger.
+/// Most bytes of the records in the window of a topic. The last record is kept even if it is larger. What subscriptions share of a record, its response
+/// as protobuf and as JSON, takes about two and a half times as much in addition.
 const WINDOW_BYTES: usize = 1 << 20;
+/// Most bytes of the newest payloads that stay parsed for filters. The last one stays parsed even if it is larger. As values of expressions, JSON takes up
+/// to 50 times as much memory.
+const PARSED_BYTES: usize = 128 << 10;
 /// Records that the reader adds at once.
 const PAGE: usize = 64;
 
@@ -33,16 +39,17 @@ pub struct Tails {
     /// The context of all readers. So the deadline of the call that is the first one does not end them.
     context: Context,
     tasks: BackgroundTasks,
+    meters: Option<FanOutMeters>,
     by_topic: Mutex<HashMap<String, Weak<Tail>>>,
 }
 
 impl Tails {
-    pub fn new(groups: Arc<StreamGroups>, namespace: Arc<str>, tasks: BackgroundTasks) -> Arc<Self> {
-        Arc::new(Self { groups, context: Context::internal(namespace), tasks, by_topic: Mutex::default() })
+    pub fn new(groups: Arc<StreamGroups>, namespace: Arc<str>, tasks: BackgroundTasks, meters: Option<FanOutMeters>) -> Arc<Self> {
+        Arc::new(Self { groups, context: Context::internal(namespace), tasks, meters, by_topic: Mutex::default() })
     }
 
     /// Reads a topic without an end.
-    pub async fn subscribe(self: &Arc<Self>, context: &Context, topic: &str, start: Start) -> Result<Messages<Record>, Error> {
+    pub async fn subscribe(self: &Arc<Self>, context: &Context, topic: &str, start: Start) -> Result<Messages<SubscriptionItem>, Error> {
         // What is before this end is there when the subscription begins to read, so it has all of it afterwards.
         let end = self.groups.end(context, topic).await?;
         let has_backlog = start != Start::Latest(true);
@@ -61,7 +68,7 @@ impl Tails {
             subscription.read_backlog().await?;
         }
         Ok(Box::pin(stream::try_unfold(subscription, |mut subscription| async move {
-            Ok(subscription.next().await?.map(|record| (record, subscription)))
+            Ok(subscription.next().await?.map(|item| (item, subscription)))
         })))
     }
 
@@ -83,6 +90,7 @@ impl Tails {
             context: self.context.clone(),
             topic: topic.to_owned(),
             start: cursor.map_or(Start::FromOffset(reached), |cursor| Start::Cursor(cursor.clone())),
+            meters: self.meters.clone(),
             window: window.clone(),
             changes: sender,
         };
@@ -108,15 +116,18 @@ struct Tail {
 struct Window {
     /// The window has every record with this offset or a greater one, as far as the reader has come.
     start: u64,
-    records: VecDeque<Arc<Record>>,
+    records: VecDeque<Arc<SharedRecord>>,
     bytes: usize,
+    /// The newest records. Their payloads stay parsed for filters.
+    parsed: VecDeque<Arc<SharedRecord>>,
+    parsed_bytes: usize,
     /// Present when the reader has ended.
     end: Option<Result<(), Error>>,
 }
 
 /// What a window has for a subscription.
 enum Lookup {
-    Record(Arc<Record>),
+    Record(Arc<SharedRecord>),
     /// The window begins behind the position, at this offset.
     Behind(u64),
     /// Nothing yet.
@@ -126,14 +137,24 @@ enum Lookup {
 }
 
 impl Window {
-    fn add(&mut self, record: Record) {
-        self.bytes += record.encoded_len();
-        self.records.push_back(Arc::new(record));
+    fn add(&mut self, record: SharedRecord) {
+        let record = Arc::new(record);
+        self.bytes += record.size;
+        self.records.push_back(record.clone());
+        self.parsed_bytes += record.payload_bytes();
+        self.parsed.push_back(record);
+        while (self.parsed.len() > WINDOW_RECORDS || self.parsed_bytes > PARSED_BYTES)
+            && self.parsed.len() > 1
+            && let Some(oldest) = self.parsed.pop_front()
+        {
+            self.parsed_bytes -= oldest.payload_bytes();
+            oldest.forget_parsed_payload();
+        }
         while (self.records.len() > WINDOW_RECORDS || self.bytes > WINDOW_BYTES)
             && self.records.len() > 1
             && let Some(oldest) = self.records.pop_front()
         {
-            self.bytes -= oldest.encoded_len();
+            self.bytes -= oldest.size;
             self.start = oldest.offset.saturating_add(1);
         }
     }
@@ -158,6 +179,7 @@ struct Reader {
     context: Context,
     topic: String,
     start: Start,
+    meters: Option<FanOutMeters>,
     window: Arc<Mutex<Window>>,
     /// Dropped with the reader, so that subscriptions notice it.
     changes: watch::Sender<()>,
@@ -177,7 +199,7 @@ impl Reader {
             self.change(|window| {
                 for record in page {
                     match record {
-                        Ok(record) => window.add(record),
+                        Ok(record) => window.add(SharedRecord::new(record, self.meters.clone())),
                         Err(error) => failure = Some(error),
                     }
                 }
@@ -229,12 +251,13 @@ impl Subscription {
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<Option<Record>, Error> {
+    async fn next(&mut self) -> Result<Option<SubscriptionItem>, Error> {
         loop {
             match &mut self.place {
                 ReadPlace::Backlog(records) => {
                     if let Some(record) = records.next().await.transpose()? {
-                        return Ok(Some(self.advance(record)));
+                        self.advance(record.offset, &record.cursor);
+                        return Ok(Some(SubscriptionItem::own(record)));
                     }
                     self.next_offset = self.next_offset.max(self.covered);
                     self.place = ReadPlace::Joining;
@@ -248,7 +271,10 @@ impl Subscription {
                     changes.mark_unchanged();
                     let found = lock(&tail.window).lookup(self.next_offset);
                     match found {
-                        Lookup::Record(record) => return Ok(Some(self.advance(Record::clone(&record)))),
+                        Lookup::Record(record) => {
+                            self.advance(record.offset, record.cursor());
+                            return Ok(Some(SubscriptionItem::Shared(record)));
+                        }
                         Lookup::Behind(start) => {
                             self.covered = start;
                             self.read_backlog().await?;
@@ -261,14 +287,11 @@ impl Subscription {
         }
     }
 
-    fn advance(&mut self, record: Record) -> Record {
-        self.next_offset = record.offset.saturating_add(1);
+    /// Goes on behind a record.
+    fn advance(&mut self, offset: u64, cursor: &str) {
+        self.next_offset = offset.saturating_add(1);
         self.covered = self.covered.max(self.next_offset);
-        match &mut self.cursor {
-            Some(cursor) => cursor.clone_from(&record.cursor),
-            cursor => *cursor = Some(record.cursor.clone()),
-        }
-        record
+        cursor.clone_into(self.cursor.get_or_insert_default());
     }
 }
 

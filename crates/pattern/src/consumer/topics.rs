@@ -6,12 +6,12 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 
-use super::{group::StreamGroups, message, tail::Tails};
+use super::{group::StreamGroups, shared::SubscriptionItem, tail::Tails};
 use crate::messaging::names;
 use prism_call::{
     Context, Error, Messages,
     proto::{
-        models::stream::v1::{Record, read_request},
+        models::stream::v1::read_request,
         patterns::consumer::v1::{Start, SubscribeResponse},
     },
 };
@@ -83,7 +83,7 @@ pub async fn read(
     topics: Vec<String>,
     start: Start,
     mut positions: Positions,
-) -> Result<Messages<SubscribeResponse>, Error> {
+) -> Result<Messages<SubscriptionItem>, Error> {
     positions.0.retain(|topic, _| topics.contains(topic));
     let mut streams = Vec::with_capacity(topics.len());
     for topic in topics {
@@ -99,13 +99,12 @@ pub async fn read(
             .push(Box::pin(stream::try_unfold(reader, |mut reader| async move { Ok(reader.next().await?.map(|event| (event, reader))) })));
     }
     Ok(Box::pin(stream::select_all(streams).map(move |event: Result<TopicEvent, Error>| {
-        let TopicEvent { topic, position, record } = event?;
+        let TopicEvent { topic, position, item } = event?;
         positions.0.insert(topic.clone(), position);
         let cursor = positions.encode()?;
-        let response = SubscribeResponse { cursor, topic: Some(topic), ..SubscribeResponse::default() };
-        Ok(match record {
-            Some(record) => SubscribeResponse { message: Some(message::of_record(record)), ..response },
-            None => SubscribeResponse { gap: Some(0), ..response },
+        Ok(match item {
+            Some(item) => item.with_topic(topic, cursor),
+            None => SubscribeResponse { gap: Some(0), cursor, topic: Some(topic), ..SubscribeResponse::default() }.into(),
         })
     })))
 }
@@ -114,7 +113,7 @@ pub async fn read(
 struct TopicEvent {
     topic: String,
     position: Position,
-    record: Option<Record>,
+    item: Option<SubscriptionItem>,
 }
 
 /// Reads one topic. Retention that removes its records is an event, so that the other topics go on.
@@ -123,7 +122,7 @@ struct TopicReader {
     context: Context,
     topic: String,
     /// `None`: the records behind the position are gone.
-    records: Option<Messages<Record>>,
+    records: Option<Messages<SubscriptionItem>>,
     position: Position,
 }
 
@@ -147,10 +146,9 @@ impl TopicReader {
             None => return self.skip().await.map(Some),
         };
         match record {
-            Some(Ok(mut record)) => {
-                let cursor = std::mem::take(&mut record.cursor);
-                self.position = Position::Cursor(cursor);
-                Ok(Some(self.event(Some(record))))
+            Some(Ok(item)) => {
+                self.position = Position::Cursor(item.cursor().to_owned());
+                Ok(Some(self.event(Some(item))))
             }
             Some(Err(error)) if is_expired(&error) => self.skip().await.map(Some),
             Some(Err(error)) => Err(error),
@@ -165,8 +163,8 @@ impl TopicReader {
         Ok(self.event(None))
     }
 
-    fn event(&self, record: Option<Record>) -> TopicEvent {
-        TopicEvent { topic: self.topic.clone(), position: self.position.clone(), record }
+    fn event(&self, item: Option<SubscriptionItem>) -> TopicEvent {
+        TopicEvent { topic: self.topic.clone(), position: self.position.clone(), item }
     }
 }
 

@@ -13,7 +13,7 @@ impl Handler for Panicking {
         if method.server_streaming {
             let first = futures::stream::iter([Ok(Bytes::from(entry("a")?.encode_to_vec()))]);
             let messages = first.chain(futures::stream::once(async { panic!("in a stream") }));
-            return Ok(Output::Stream(Box::pin(messages)).into());
+            return Ok(Output::stream(messages).into());
         }
         panic!("in a handler")
     }
@@ -22,7 +22,7 @@ impl Handler for Panicking {
 struct BrokenRendering;
 
 impl prism_frontend::render::RenderMessage for BrokenRendering {
-    fn json(&self, _: &[u8], _: &mut Vec<u8>) -> Result<(), Error> {
+    fn json(&self, _: &StreamMessage, _: &mut Vec<u8>) -> Result<(), Error> {
         panic!("in a renderer")
     }
 
@@ -65,7 +65,7 @@ async fn panic_of_a_stream_is_its_last_event() {
 #[tokio::test]
 async fn panic_of_a_renderer_ends_the_stream_with_an_error() {
     let door = Door::new();
-    let messages = door.admit_stream(Box::pin(futures::stream::iter([Ok(Bytes::new()), Ok(Bytes::new())]))).await;
+    let messages = door.admit_stream(Box::pin(futures::stream::iter([Ok(Bytes::new().into()), Ok(Bytes::new().into())]))).await;
     let stream = Stream {
         rendering: Arc::new(BrokenRendering),
         format: Format::Lines,

@@ -86,7 +86,7 @@ async fn idle_event_streams_send_headers_early_and_heartbeats() {
     let route = found.find(&http::Method::GET, "/v1/keys").unwrap().value.clone();
     let late = futures::stream::once(async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        Ok(Bytes::from(entry("a")?.encode_to_vec()))
+        Ok(Bytes::from(entry("a")?.encode_to_vec()).into())
     });
     let stream = Stream {
         rendering: route,

@@ -70,7 +70,7 @@ async fn tails() -> (Arc<CountedStream>, Arc<Tails>) {
     let counted = Arc::new(CountedStream { inner, following: Arc::default(), most: AtomicUsize::new(0), failing: AtomicUsize::new(0) });
     slot.interfaces.stream_basic = Some(counted.clone());
     let groups = StreamGroups::new(&slot, None, None, crate::consumer::ConsumerSettings::default()).unwrap();
-    (counted, Tails::new(Arc::new(groups), "test".into(), BackgroundTasks::default()))
+    (counted, Tails::new(Arc::new(groups), "test".into(), BackgroundTasks::default(), None))
 }
 
 async fn append(stream: &CountedStream, numbers: std::ops::Range<usize>) {
@@ -80,12 +80,14 @@ async fn append(stream: &CountedStream, numbers: std::ops::Range<usize>) {
     }
 }
 
-async fn subscribe(tails: &Arc<Tails>, start: Start) -> Messages<Record> {
+async fn subscribe(tails: &Arc<Tails>, start: Start) -> Messages<SubscriptionItem> {
     tails.subscribe(&Context::internal("test"), TOPIC, start).await.unwrap()
 }
 
-async fn take(records: &mut Messages<Record>, count: usize) -> Vec<usize> {
-    let numbers = records.take(count).map(|record| std::str::from_utf8(&record.unwrap().payload).unwrap().parse::<usize>().unwrap());
+async fn take(records: &mut Messages<SubscriptionItem>, count: usize) -> Vec<usize> {
+    let numbers = records
+        .take(count)
+        .map(|record| std::str::from_utf8(&record.unwrap().message().unwrap().payload).unwrap().parse::<usize>().unwrap());
     tokio::time::timeout(Duration::from_secs(15), numbers.collect()).await.expect("all records in time")
 }
 
@@ -148,14 +150,14 @@ async fn a_subscription_continues_behind_a_cursor_at_the_end() {
     let (stream, tails) = tails().await;
     append(&stream, 0..3).await;
     let mut first = subscribe(&tails, Start::FromOffset(2)).await;
-    let cursor = first.next().await.unwrap().unwrap().cursor;
+    let cursor = first.next().await.unwrap().unwrap().cursor().to_owned();
     let mut behind = subscribe(&tails, Start::Cursor(cursor)).await;
     let waiting = async { take(&mut behind, 1).await };
     let (received, ()) = futures::join!(waiting, append(&stream, 3..4));
     assert_eq!(received, [3]);
     let wrong = tails.subscribe(&Context::internal("test"), TOPIC, Start::Cursor("nonsense".to_owned())).await;
     let error = match wrong {
-        Ok(mut records) => records.next().await.unwrap().unwrap_err(),
+        Ok(mut records) => records.next().await.unwrap().err().unwrap(),
         Err(error) => error,
     };
     assert_eq!(error.reason(), "INVALID_CURSOR");
@@ -183,7 +185,7 @@ async fn an_error_of_the_reader_ends_its_subscriptions_and_no_others() {
     let (stream, tails) = tails().await;
     stream.failing.store(1, Ordering::SeqCst);
     let mut failed = subscribe(&tails, Start::FromOffset(0)).await;
-    let error = failed.next().await.unwrap().unwrap_err();
+    let error = failed.next().await.unwrap().err().unwrap();
     assert_eq!((error.reason(), error.retry_after()), ("BACKEND_UNAVAILABLE", Some(Duration::from_secs(1))));
     assert!(error.metadata().any(|entry| entry == ("backend", "ram")), "{error:?}");
     let mut next = subscribe(&tails, Start::FromOffset(0)).await;
@@ -193,7 +195,10 @@ async fn an_error_of_the_reader_ends_its_subscriptions_and_no_others() {
 
 #[test]
 fn a_window_is_bounded_in_records_and_bytes() {
-    let record = |offset, bytes| Record { offset, payload: vec![0; bytes].into(), ..Record::default() };
+    let record = |offset, bytes| {
+        let record = Record { offset, payload: vec![0; bytes].into(), ..Record::default() };
+        SharedRecord::new(record, None)
+    };
     let found = |window: &Window, offset| match window.lookup(offset) {
         Lookup::Record(record) => Some(record.offset),
         Lookup::Behind(_) => None,
@@ -211,4 +216,48 @@ fn a_window_is_bounded_in_records_and_bytes() {
         window.add(record(offset, 0));
     }
     assert_eq!((window.records.len(), found(&window, 20), found(&window, 21)), (WINDOW_RECORDS, None, Some(21)));
+}
+
+#[tokio::test]
+async fn subscriptions_share_the_response_of_a_record() {
+    let (stream, tails) = tails().await;
+    append(&stream, 0..1).await;
+    let mut subscriptions = Vec::new();
+    for number in 0..10 {
+        let start = if number % 2 == 0 { Start::FromOffset(0) } else { Start::Latest(true) };
+        let mut subscription = subscribe(&tails, start.clone()).await;
+        if start != Start::Latest(true) {
+            assert_eq!(take(&mut subscription, 1).await, [0], "from the backend");
+        }
+        // It joins the tail when it is asked for the next record.
+        assert!(futures::poll!(subscription.next()).is_pending());
+        subscriptions.push(subscription);
+    }
+    append(&stream, 1..2).await;
+    let mut encoded = Vec::new();
+    for subscription in &mut subscriptions {
+        let item = tokio::time::timeout(Duration::from_secs(15), subscription.next()).await.unwrap().unwrap().unwrap();
+        encoded.push(item.encode());
+    }
+    for message in &encoded {
+        assert_eq!(message.as_ptr(), encoded[0].as_ptr(), "it is not encoded again");
+        assert_eq!(
+            message.shared_json(|_| Ok::<_, ()>(b"{}".to_vec())).unwrap().as_ptr(),
+            encoded[0].shared_json::<()>(|_| panic!()).unwrap().as_ptr()
+        );
+    }
+}
+
+#[test]
+fn only_the_newest_payloads_stay_parsed() {
+    let payload = format!("[{}0]", "0,".repeat(PARSED_BYTES / 5));
+    let mut window = Window::default();
+    for offset in 0..5 {
+        let record = Record { offset, payload: payload.clone().into(), ..Record::default() };
+        window.add(SharedRecord::new(record, None));
+        assert!(window.records.back().unwrap().parsed_payload().is_some());
+    }
+    assert_eq!((window.records.len(), window.parsed.len()), (5, 2));
+    assert!(window.parsed_bytes <= PARSED_BYTES);
+    assert!(window.records[0].parsed_payload().is_some(), "a filter that is late parses it for itself");
 }
