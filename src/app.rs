@@ -326,6 +326,7 @@ impl Reloading<'_> {
             needs_restart: self.started.changed(&config),
         };
         let previous = std::mem::replace(self.generation, next);
+        self.generation.report_replacements(&previous);
         self.shared.retire(self.generation.leftover(&previous), self.drain_timeout.get());
         drop(previous);
         self.drain_timeout.set(config.shutdown.drain_timeout);

@@ -275,6 +275,15 @@ impl Generation {
         }
     }
 
+    /// Tells the namespaces of a previous generation that this one serves their data now, if it does.
+    pub fn report_replacements(&self, previous: &Self) {
+        for (name, replaced) in &previous.namespaces {
+            if self.namespaces.get(name).is_some_and(|opened| !Arc::ptr_eq(&opened.namespace, &replaced.namespace)) {
+                replaced.handler.tasks.report_replacement();
+            }
+        }
+    }
+
     /// Returns the handlers of all namespaces.
     pub fn handlers(&self) -> impl Iterator<Item = &Arc<OpenHandler>> {
         self.namespaces.values().map(|opened| &opened.handler)

@@ -300,6 +300,12 @@ impl Plan {
     }
 }
 
+/// The backend of a slot, and the namespace whose data it has there.
+fn keyspace_of<'c>(namespace: &'c config::Namespace, slot: &str) -> Option<(&'c str, &'c str)> {
+    let slot = namespace.slots.get(slot)?;
+    Some((&slot.backend, slot.keyspace.as_ref().unwrap_or(&namespace.name)))
+}
+
 /// Collects the problems of a plan.
 struct ProblemCollector<'c> {
     config: &'c Config,
@@ -351,6 +357,31 @@ impl ProblemCollector<'_> {
             );
             self.add(&setting, message);
         }
+        self.check_shared_outbox(namespace, needs);
+    }
+
+    /// Refuses another target than that of an earlier namespace with the same keyspace: either relay would publish all messages of both.
+    fn check_shared_outbox(&mut self, namespace: &config::Namespace, needs: pattern::OutboxRequirements) {
+        let config = self.config;
+        let before = config.namespaces.iter().take_while(|other| other.name != namespace.name);
+        let storage = keyspace_of(namespace, needs.storage);
+        let mut sharing = before.filter(|other| other.pattern == namespace.pattern && keyspace_of(other, needs.storage) == storage);
+        let target = |one: &config::Namespace| {
+            let (backend, keyspace) = keyspace_of(one, needs.slot)?;
+            let model = one.settings.values().get("outbox").and_then(|outbox| outbox.get("model")).and_then(|model| model.as_str());
+            let model = model.map_or_else(String::new, |model| format!(" and `outbox.model: {model}`"));
+            Some(format!("`{}: {{backend: {backend}, keyspace: {keyspace}}}`{model}", needs.slot))
+        };
+        let Some(own) = target(namespace) else { return };
+        let Some((other, theirs)) = sharing.find_map(|other| Some((&other.name, target(other)?)).filter(|(_, theirs)| *theirs != own))
+        else {
+            return;
+        };
+        let message = format!(
+            "the namespaces `{other}` and `{}` share the data of the slot `{}`, and so its outbox, so their messages must go to the same place; `{other}` has {theirs}, and this namespace has {own}",
+            namespace.name, needs.storage
+        );
+        self.add(&format!("namespaces.{}.slots.{}", namespace.name, needs.slot), message);
     }
 
     /// Refuses costs of RPCs that the pattern does not have.

@@ -17,6 +17,7 @@ use test_support::{
     poll::{until, until_true},
     servers::free_port,
 };
+use tokio::io::AsyncWriteExt as _;
 
 const BACKENDS: &str = "backends:\n  ram: {type: memory}\n";
 
@@ -206,4 +207,35 @@ async fn many_namespaces_are_reached_alike() {
     let unknown = http::get(gateway.address, "/n2000/v1/keys").await.unwrap();
     assert_eq!(unknown.status, 404);
     assert!(unknown.text().len() < 500, "an error does not list all namespaces: {}", unknown.text());
+}
+
+#[tokio::test]
+async fn a_new_namespace_publishes_its_outbox_while_a_call_of_the_old_one_goes_on() {
+    let config = |max_backlog: u32| {
+        format!(
+            "{BACKENDS}shutdown: {{drain_timeout: 5m}}\nnamespaces:\n  - name: shop\n    pattern: keyvalue\n    slots: {{storage: ram, messaging: ram}}\n    \
+             settings: {{outbox: {{lease: 5m, max_backlog: {max_backlog}}}}}\n"
+        )
+    };
+    let gateway = Gateway::start(&config(200)).await;
+    let publish = async |published: usize| {
+        let body = r#"{"thenOperations": [{"publish": {"topic": "orders", "payload": "bmV3"}}]}"#;
+        let headers = [("content-type", "application/json")];
+        let done = http::send(gateway.address, "POST", "/shop/v1/transactions", &headers, body.to_owned()).await.unwrap();
+        assert_eq!(done.status, 200, "{}", done.text());
+        let line = format!("prism_outbox_published_total{{namespace=\"shop\"}} {published}");
+        until(&line, || async {
+            let metrics = gateway.metrics().await;
+            if metrics.lines().any(|found| found == line) { Ok(()) } else { Err(metrics) }
+        })
+        .await;
+    };
+    publish(1).await;
+    // A call whose body does not end.
+    let mut call = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    let head = "POST /shop/v1/transactions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    call.write_all(head.as_bytes()).await.unwrap();
+    reload(&gateway, &config(300), 2).await;
+    publish(2).await;
+    drop(call);
 }

@@ -3,10 +3,19 @@
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The background tasks of a handler, and the signal that ends them. Clones share both.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct BackgroundTasks {
     tracker: TaskTracker,
     shutdown: CancellationToken,
+    /// A child of `shutdown`.
+    replacement: CancellationToken,
+}
+
+impl Default for BackgroundTasks {
+    fn default() -> Self {
+        let shutdown = CancellationToken::new();
+        Self { tracker: TaskTracker::new(), replacement: shutdown.child_token(), shutdown }
+    }
 }
 
 impl BackgroundTasks {
@@ -19,6 +28,17 @@ impl BackgroundTasks {
     /// Returns the signal of the shutdown, for work that has to end in an orderly way.
     pub fn shutdown(&self) -> &CancellationToken {
         &self.shutdown
+    }
+
+    /// Returns the signal that another handler serves the same data now, or that the shutdown has begun. The calls of this handler go on. It is
+    /// for work that only one handler does at a time.
+    pub fn replacement(&self) -> &CancellationToken {
+        &self.replacement
+    }
+
+    /// Says that another handler serves the same data now.
+    pub fn report_replacement(&self) {
+        self.replacement.cancel();
     }
 
     /// Returns the tracker, for tasks that the shutdown must not drop. They have to watch [`Self::shutdown`] themselves.
@@ -53,6 +73,16 @@ mod tests {
         fn drop(&mut self) {
             self.0.store(true, Ordering::SeqCst);
         }
+    }
+
+    #[tokio::test]
+    async fn a_replacement_is_no_shutdown_but_a_shutdown_ends_what_waits_for_a_replacement() {
+        let tasks = BackgroundTasks::default();
+        tasks.report_replacement();
+        assert!(tasks.replacement().is_cancelled() && !tasks.shutdown().is_cancelled());
+        let tasks = BackgroundTasks::default();
+        tasks.end().await;
+        assert!(tasks.replacement().is_cancelled());
     }
 
     #[tokio::test]

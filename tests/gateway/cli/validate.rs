@@ -103,6 +103,24 @@ namespaces:
             ],
         ),
         (
+            "outboxes over one keyspace",
+            "backends: {store: {type: memory}, other: {type: memory}}
+namespaces:
+  - {name: one, pattern: keyvalue, slots: {storage: store, messaging: store}}
+  - {name: two, pattern: keyvalue, slots: {storage: {backend: store, keyspace: one}, messaging: {backend: other, keyspace: one}}}
+  - {name: three, pattern: keyvalue, slots: {storage: {backend: store, keyspace: one}, messaging: store}}
+  - {name: same, pattern: keyvalue, slots: {storage: {backend: store, keyspace: one}, messaging: {backend: store, keyspace: one}}}
+  - {name: none, pattern: keyvalue, slots: {storage: {backend: store, keyspace: one}}}
+  - {name: apart, pattern: keyvalue, slots: {storage: store, messaging: other}}
+"
+            .to_owned(),
+            &[
+                "prism.yaml:4:86: the namespaces `one` and `two` share the data of the slot `storage`, and so its outbox, so their messages must go to the same place; `one` has `messaging: {backend: store, keyspace: one}`, and this namespace has `messaging: {backend: other, keyspace: one}`",
+                "prism.yaml:5:88: the namespaces `one` and `three` share the data of the slot `storage`, and so its outbox, so their messages must go to the same place; `one` has `messaging: {backend: store, keyspace: one}`, and this namespace has `messaging: {backend: store, keyspace: three}`",
+                "prism.yaml:6:87: the namespaces `two` and `same` share the data of the slot `storage`, and so its outbox, so their messages must go to the same place; `two` has `messaging: {backend: other, keyspace: one}`, and this namespace has `messaging: {backend: store, keyspace: one}`",
+            ],
+        ),
+        (
             "a certificate and keys",
             format!(
                 "listeners:

@@ -147,3 +147,81 @@ namespaces:
     let order_of = |one: &Value| one.get("message").unwrap_or(one)["headers"]["order"].as_str().unwrap().parse::<u32>().unwrap();
     assert_eq!(received.iter().map(order_of).collect::<Vec<_>>(), (0..128).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_namespace_without_the_slot_does_not_see_what_waits_in_its_keyspace() {
+    let gateway = Gateway::launch(
+        "
+backends:
+  local: {type: memory}
+  away: {type: redis, url: 'redis://127.0.0.1:1', request_timeout: 100ms}
+namespaces:
+  - {name: shop, pattern: keyvalue, slots: {storage: local, messaging: away}, settings: {outbox: {model: stream}}}
+  - {name: reports, pattern: keyvalue, slots: {storage: {backend: local, keyspace: shop}}}
+",
+    );
+    for number in ["1", "2"] {
+        let done = ask(&gateway, "POST /shop/v1/transactions", &order(number)).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+    }
+    metric(&gateway, "prism_outbox_waiting", "2").await;
+    let count = ask(&gateway, "GET /reports/v1/count", &Value::Null).await;
+    assert_eq!(count.json(), json!({"count": "2"}), "{}", count.text());
+    let scanned = ask(&gateway, "GET /reports/v1/keys", &Value::Null).await;
+    assert_eq!(scanned.text().lines().count(), 2, "{}", scanned.text());
+    let removed = ask(&gateway, "DELETE /reports/v1/keys?all=true", &Value::Null).await;
+    assert_eq!(removed.json(), json!({"removed": "2"}), "{}", removed.text());
+    // The messages still wait.
+    let done = ask(&gateway, "POST /shop/v1/transactions", &order("1")).await;
+    assert_eq!(done.json()["succeeded"], json!(true), "{}", done.text());
+    metric(&gateway, "prism_outbox_waiting", "3").await;
+}
+
+#[tokio::test]
+async fn sessions_end_even_if_the_outbox_is_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |messaging: &str| {
+        format!(
+            "
+backends:
+  local: {{type: sqlite, path: '{}/web.db'}}
+  away: {{type: redis, url: 'redis://127.0.0.1:1', request_timeout: 100ms}}
+namespaces:
+  - name: shop
+    pattern: session-store
+    slots: {{sessions: local{messaging}}}
+    settings: {{outbox: {{model: stream, max_backlog: 128, lease: 1s}}}}
+",
+            folder.path().display()
+        )
+    };
+    let mut gateway = Gateway::launch(&config(""));
+    for _ in 0..300 {
+        let done = ask(&gateway, "POST /shop/v1/sessions", &json!({"user": "ada"})).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+    }
+    gateway.kill();
+
+    let gateway = Gateway::launch(&config(", messaging: away"));
+    for _ in 0..128 {
+        let done = ask(&gateway, "POST /shop/v1/sessions", &json!({"user": "grace"})).await;
+        assert_eq!(done.status, 200, "{}", done.text());
+    }
+    let full = ask(&gateway, "POST /shop/v1/sessions", &json!({"user": "grace"})).await;
+    assert_eq!((full.status, full.json()["reason"].as_str()), (429, Some("OUTBOX_FULL")), "{}", full.text());
+    let ended = ask(&gateway, "DELETE /shop/v1/users/ada/sessions", &Value::Null).await;
+    assert_eq!((ended.status, ended.text()), (200, r#"{"ended":"300"}"#.into()));
+    let left = ask(&gateway, "GET /shop/v1/users/ada/sessions", &Value::Null).await;
+    assert_eq!(left.text().trim(), "", "no session is left");
+    // The ends have as much room again as all other events. Each of the 428 events waits or is counted as missing.
+    poll::until("each event waits or is counted", || async {
+        let metrics = gateway.metrics().await;
+        let value = |name: &str| {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name}{{namespace=\"shop\"}} ")));
+            line.and_then(|number| number.parse::<u64>().ok()).unwrap_or_default()
+        };
+        let (waiting, dropped) = (value("prism_outbox_waiting"), value("prism_outbox_dropped_total"));
+        if waiting > 128 && waiting <= 256 && waiting + dropped == 428 { Ok(()) } else { Err(metrics) }
+    })
+    .await;
+}

@@ -14,6 +14,7 @@ pub(super) struct OutboxMetrics {
     lag: GaugeVec,
     published: IntCounterVec,
     failures: IntCounterVec,
+    dropped: IntCounterVec,
 }
 
 impl OutboxMetrics {
@@ -23,16 +24,25 @@ impl OutboxMetrics {
         let lag = Opts::new("prism_outbox_lag_seconds", "Age of the oldest message that waits, on the gateway that publishes them");
         let published = Opts::new("prism_outbox_published_total", "Messages of outboxes that were published");
         let failures = Opts::new("prism_outbox_failures_total", "Attempts to publish a message of an outbox that failed");
+        let dropped =
+            Opts::new("prism_outbox_dropped_total", "Events that were not stored, because the outbox was full when a session ended");
         Ok(Self {
             waiting: IntGaugeVec::new(waiting, &labels)?,
             lag: GaugeVec::new(lag, &labels)?,
             published: IntCounterVec::new(published, &labels)?,
             failures: IntCounterVec::new(failures, &labels)?,
+            dropped: IntCounterVec::new(dropped, &labels)?,
         })
     }
 
-    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 4] {
-        [Box::new(self.waiting.clone()), Box::new(self.lag.clone()), Box::new(self.published.clone()), Box::new(self.failures.clone())]
+    pub(super) fn collectors(&self) -> [Box<dyn Collector>; 5] {
+        [
+            Box::new(self.waiting.clone()),
+            Box::new(self.lag.clone()),
+            Box::new(self.published.clone()),
+            Box::new(self.failures.clone()),
+            Box::new(self.dropped.clone()),
+        ]
     }
 }
 
@@ -50,6 +60,7 @@ struct Meters {
     lag: Gauge,
     published: IntCounter,
     failures: IntCounter,
+    dropped: IntCounter,
 }
 
 impl OutboxMeters {
@@ -71,6 +82,11 @@ impl OutboxMeters {
         meters.failures.inc_by(failures as u64);
     }
 
+    /// Counts an event that was not stored.
+    pub fn count_dropped(&self) {
+        self.meters().dropped.inc();
+    }
+
     fn meters(&self) -> &Meters {
         let labels = [&*self.namespace];
         self.meters.get_or_init(|| Meters {
@@ -78,6 +94,7 @@ impl OutboxMeters {
             lag: self.metrics.lag.with_label_values(&labels),
             published: self.metrics.published.with_label_values(&labels),
             failures: self.metrics.failures.with_label_values(&labels),
+            dropped: self.metrics.dropped.with_label_values(&labels),
         })
     }
 }

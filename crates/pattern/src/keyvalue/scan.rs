@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
 use super::KeyValue;
-use crate::outbox::END_OF_TEXT;
+use crate::outbox::FIRST_KEY;
 use prism_call::{
     Context, Error, Messages,
     proto::{
@@ -49,9 +49,10 @@ pub(super) fn check_range(pattern: &KeyValue, prefix: String, start_key: String,
         Ok::<_, Error>(key)
     };
     let (prefix, start_key, end_key) = (bound("prefix", prefix)?, bound("start_key", start_key)?, bound("end_key", end_key)?);
-    // Leaves out the messages of the outbox.
-    let is_open = pattern.outbox.is_some() && prefix.is_empty() && end_key.is_empty();
-    let end_key = if is_open { END_OF_TEXT } else { end_key };
+    // Leaves out the messages of an outbox. It may be that of another namespace with the same keyspace, or an earlier one of this namespace.
+    let may_have_outbox = pattern.outbox.is_some() || pattern.transactional.is_some();
+    let is_open = may_have_outbox && prefix.is_empty() && end_key.is_empty();
+    let end_key = if is_open { FIRST_KEY } else { end_key };
     Ok(model::CountRequest { prefix, start_key, end_key })
 }
 

@@ -86,24 +86,34 @@ impl Backlog {
     ///
     /// Errors: `RESOURCE_EXHAUSTED OUTBOX_FULL`.
     pub async fn reserve(&self, context: &Context, messages: usize) -> Result<Reservation<'_>, Error> {
-        let messages = messages as u64;
-        if let Some(result) = self.try_reserve(messages, false) {
+        self.reserve_up_to(self.max, context, messages as u64).await
+    }
+
+    /// Makes room for a message that may also use the part of the backlog that no other message uses. It is as large as the other part.
+    ///
+    /// Errors: `RESOURCE_EXHAUSTED OUTBOX_FULL`.
+    pub async fn reserve_urgent(&self, context: &Context) -> Result<Reservation<'_>, Error> {
+        self.reserve_up_to(self.max * 2, context, 1).await
+    }
+
+    async fn reserve_up_to(&self, max: u64, context: &Context, messages: u64) -> Result<Reservation<'_>, Error> {
+        if let Some(result) = self.try_reserve(max, messages, false) {
             return result;
         }
         let _counting = self.counting.lock().await;
         // Another call may have counted meanwhile.
-        if let Some(result) = self.try_reserve(messages, false) {
+        if let Some(result) = self.try_reserve(max, messages, false) {
             return result;
         }
         self.count(context).await?;
-        self.try_reserve(messages, true).unwrap_or_else(|| Err(self.full(self.max)))
+        self.try_reserve(max, messages, true).unwrap_or_else(|| Err(self.full(self.max)))
     }
 
     /// Reserves room, or refuses it. `None`: the last count is too old to tell, unless it must do.
-    fn try_reserve(&self, messages: u64, is_counted: bool) -> Option<Result<Reservation<'_>, Error>> {
+    fn try_reserve(&self, max: u64, messages: u64, is_counted: bool) -> Option<Result<Reservation<'_>, Error>> {
         let mut known = self.known();
         let waiting = known.waiting();
-        if waiting.saturating_add(messages) <= self.max {
+        if waiting.saturating_add(messages) <= max {
             if !is_counted && !known.is_younger(COUNT_LIFETIME) {
                 return None;
             }
@@ -111,7 +121,7 @@ impl Backlog {
             return Some(Ok(Reservation { backlog: self, messages }));
         }
         // Without the count itself, messages that were published since then might have made room.
-        let is_full = known.count.saturating_add(messages) > self.max && known.is_younger(FULL_LIFETIME);
+        let is_full = known.count.saturating_add(messages) > max && known.is_younger(FULL_LIFETIME);
         (is_counted || is_full).then(|| Err(self.full(waiting)))
     }
 

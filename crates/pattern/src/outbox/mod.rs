@@ -17,7 +17,10 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -36,7 +39,7 @@ use crate::{
     required_interface,
 };
 use prism_call::{
-    Context, Error,
+    Context, Error, OutboxMeters,
     proto::{messaging::v1::OutboxEntry, models::keyvalue::v1::SetOperation},
 };
 use prism_slot::{Limits, Slot, check, id, time};
@@ -45,8 +48,8 @@ use prism_slot::{Limits, Slot, check, id, time};
 pub const SLOT: &str = "messaging";
 /// Longest key of a message.
 const MAX_KEY_BYTES: u64 = 1024;
-/// The exclusive end of all keys that are UTF-8, if there is no other end: no text has this byte, and every text is before it.
-pub const END_OF_TEXT: Bytes = Bytes::from_static(&[RESERVED]);
+/// Where the keys of outboxes begin: every UTF-8 text is before it. It is the exclusive end of ranges that have no other one.
+pub const FIRST_KEY: Bytes = Bytes::from_static(b"\xffoutbox/");
 
 /// What the outbox of a pattern needs of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +85,9 @@ pub struct Outbox {
     limits: Limits,
     /// Most bytes of an entry.
     max_entry_bytes: u64,
+    /// An event was dropped since the last one that was not.
+    has_dropped: AtomicBool,
+    meters: Option<OutboxMeters>,
 }
 
 /// What the messages of one transaction have in common.
@@ -129,7 +135,13 @@ impl Outbox {
         environment.tasks.tracker().spawn(relay.run(environment.tasks.clone()));
         let max_value_bytes = messaging.limits.max_value_bytes.min(environment.limits.max_message_bytes as u64);
         let limits = Limits { max_key_bytes: MAX_KEY_BYTES, max_value_bytes, ..messaging.limits };
-        Ok(Some(Self { backlog, limits, max_entry_bytes: storage.limits.max_value_bytes }))
+        Ok(Some(Self {
+            backlog,
+            limits,
+            max_entry_bytes: storage.limits.max_value_bytes,
+            has_dropped: AtomicBool::new(false),
+            meters: environment.outbox_meters.clone(),
+        }))
     }
 
     /// Checks a message, and returns the operation that stores it, and its id. `path` is the path of the message in the request, with a dot at
@@ -173,6 +185,27 @@ impl Outbox {
     /// Errors: `RESOURCE_EXHAUSTED OUTBOX_FULL`.
     pub async fn reserve(&self, context: &Context, messages: usize) -> Result<Reservation<'_>, Error> {
         self.backlog.reserve(context, messages).await
+    }
+
+    /// Makes room for the message of a transaction that must be done even if there is none. `None`: the reserved part of the backlog is full too,
+    /// so the transaction has to go without its message. This is counted, and the first time is logged.
+    pub async fn reserve_or_drop(&self, context: &Context) -> Result<Option<Reservation<'_>>, Error> {
+        match self.backlog.reserve_urgent(context).await {
+            Ok(reservation) => {
+                self.has_dropped.store(false, Ordering::Relaxed);
+                Ok(Some(reservation))
+            }
+            Err(error) if error.reason() == "OUTBOX_FULL" => {
+                if let Some(meters) = &self.meters {
+                    meters.count_dropped();
+                }
+                if !self.has_dropped.swap(true, Ordering::Relaxed) {
+                    tracing::error!(namespace = %context.namespace, "events of the outbox are missing from now on, because it is full; `prism_outbox_dropped_total` counts them");
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

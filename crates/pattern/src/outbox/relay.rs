@@ -97,13 +97,14 @@ struct Pass {
 }
 
 impl Relay {
-    /// Publishes whenever this gateway has the lease, until the shutdown.
+    /// Publishes whenever this gateway has the lease, until the shutdown, or until a reload has put a new namespace in the place of this one: the
+    /// calls that this one still has may take long, and the new one publishes their messages too.
     pub async fn run(self, tasks: BackgroundTasks) {
-        let shutdown = tasks.shutdown().clone();
+        let end = tasks.replacement().clone();
         loop {
-            let Some(tenure) = shutdown.run_until_cancelled(self.acquire()).await else { return };
+            let Some(tenure) = end.run_until_cancelled(self.acquire()).await else { return };
             tracing::debug!(namespace = %self.context.namespace, "this gateway publishes the messages of the outbox");
-            let ended = shutdown.run_until_cancelled(self.serve(&tenure)).await;
+            let ended = end.run_until_cancelled(self.serve(&tenure)).await;
             self.observe(0, None);
             if ended.is_none() {
                 // Without it, the next gateway waits until the lease has expired.
@@ -112,7 +113,7 @@ impl Relay {
             }
             tracing::warn!(namespace = %self.context.namespace, "this gateway lost the lease of the outbox; if this goes on, compare its clock with that of the storage");
             // If its clock is far behind, it gets the lease at once and loses it at once.
-            if shutdown.run_until_cancelled(sleep(self.acquire_interval())).await.is_none() {
+            if end.run_until_cancelled(sleep(self.acquire_interval())).await.is_none() {
                 return;
             }
         }

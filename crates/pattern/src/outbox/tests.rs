@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{messaging::model::Model, producer::target::Target};
 use prism_call::{
-    Context, Error,
+    BackgroundTasks, Context, Error,
     proto::{
         Interfaces,
         messaging::v1::OutboxEntry,
@@ -59,7 +59,7 @@ async fn storage() -> Interfaces {
 
 fn outbox(interfaces: &Interfaces, max: u32) -> Outbox {
     let backlog = Arc::new(Backlog::new(interfaces.keyvalue_scan.clone().unwrap(), max));
-    Outbox { backlog, limits: LIMITS, max_entry_bytes: 1 << 20 }
+    Outbox { backlog, limits: LIMITS, max_entry_bytes: 1 << 20, has_dropped: AtomicBool::new(false), meters: None }
 }
 
 fn relay(interfaces: &Interfaces, outbox: &Outbox, lifetime: Duration) -> Relay {
@@ -328,6 +328,7 @@ async fn messages_beyond_the_bound_are_refused_until_some_are_published() {
         store(&interfaces, &outbox, vec![message("orders", "a", &number.to_string())]).await;
         drop(reserved);
     }
+    assert!(outbox.reserve_or_drop(&context()).await.unwrap().is_some(), "the reserved part of the backlog");
     let error = outbox.reserve(&context(), 1).await.err().unwrap();
     assert_eq!((error.code(), error.reason(), error.get("limit")), (prism_call::Code::ResourceExhausted, "OUTBOX_FULL", Some("128")));
     assert!(error.retry_after().is_some());
@@ -433,6 +434,25 @@ async fn a_message_that_is_refused_while_the_one_before_it_is_removed_is_tried_a
     tokio::join!(drain(&relay, &outbox), repair);
     let payloads: Vec<_> = published(&interfaces, "orders").await.into_iter().map(|(_, _, payload)| payload).collect();
     assert_eq!(payloads, ["0", "1"]);
+}
+
+#[tokio::test]
+async fn a_relay_gives_its_lease_back_as_soon_as_it_is_replaced() {
+    let interfaces = storage().await;
+    let outbox = outbox(&interfaces, 1000);
+    let lifetime = Duration::from_mins(5);
+    let (old, new) = (relay(&interfaces, &outbox, lifetime), relay(&interfaces, &outbox, lifetime));
+    let tasks = BackgroundTasks::default();
+    let running = tokio::spawn(old.run(tasks.clone()));
+    store(&interfaces, &outbox, vec![message("orders", "a", "1")]).await;
+    while outbox.backlog.count(&context()).await.unwrap() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(new.lease.acquire().await.unwrap().is_none(), "the old one has the lease");
+    tasks.report_replacement();
+    tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
+    assert!(new.lease.acquire().await.unwrap().is_some());
+    assert!(!tasks.shutdown().is_cancelled());
 }
 
 #[test]

@@ -78,32 +78,38 @@ impl Events {
         let condition =
             expected_revision.map(|revision| Condition { key: key.clone(), predicate: Some(Predicate::RevisionEquals(revision)) });
         let action = Action::Set(SetOperation { key, value, ttl, flags });
-        let done = self.change(context, about, condition, action).await?;
+        let _reservation = self.outbox.reserve(context, 1).await?;
+        let done = self.change(context, Some(about), condition, action).await?;
         Ok(done.succeeded.then_some(done.revision))
     }
 
     /// Removes a session. Returns whether it was there; otherwise nothing is published.
+    ///
+    /// A session ends even if the outbox has no room for the event: who logs out, or is locked out, must not stay because of a broker.
     pub async fn remove(&self, context: &Context, about: About<'_>, key: Bytes) -> Result<bool, Error> {
         let condition = Condition { key: key.clone(), predicate: Some(Predicate::Exists(true)) };
-        let done = self.change(context, about, Some(condition), Action::Delete(DeleteOperation { key })).await?;
+        let reservation = self.outbox.reserve_or_drop(context).await?;
+        let published = reservation.is_some().then_some(about);
+        let done = self.change(context, published, Some(condition), Action::Delete(DeleteOperation { key })).await?;
         Ok(done.succeeded)
     }
 
+    /// Does an operation, and stores its event, for which there must be room.
     async fn change(
         &self,
         context: &Context,
-        about: About<'_>,
+        about: Option<About<'_>>,
         condition: Option<Condition>,
         action: Action,
     ) -> Result<TransactResponse, Error> {
-        let (message, _) = self.outbox.store("", &TransactionStamp::new(), 0, about.into_message())?;
-        let operations = [action, Action::Set(message)].map(|action| Operation { action: Some(action) });
+        let message = about.map(|about| self.outbox.store("", &TransactionStamp::new(), 0, about.into_message())).transpose()?;
+        let message = message.map(|(message, _)| Action::Set(message));
+        let operations = [action].into_iter().chain(message).map(|action| Operation { action: Some(action) });
         let request = TransactRequest {
             conditions: condition.into_iter().collect(),
-            then_operations: operations.into(),
+            then_operations: operations.collect(),
             else_operations: Vec::new(),
         };
-        let _reservation = self.outbox.reserve(context, 1).await?;
         self.transactional.transact(context, request).await
     }
 }
