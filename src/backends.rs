@@ -23,7 +23,9 @@ pub struct ConnectedBackend {
 
 /// The backends that are served now, for the metrics of their connections.
 #[derive(Clone, Default)]
-pub struct ObservedBackends(Arc<ArcSwap<Vec<(String, Weak<ConnectedBackend>)>>>);
+pub struct ObservedBackends(Arc<ArcSwap<Vec<NamedBackend>>>);
+
+type NamedBackend = (String, Weak<ConnectedBackend>);
 
 impl ObservedBackends {
     /// Observes these backends instead of the previous ones.

@@ -105,7 +105,7 @@ fn report_reload(result: Result<Change, String>) {
             let _ = print_text(&format!("{change}\n"));
         }
         Err(problems) => {
-            print_note(format_args!("{} the previous configuration is still served: {}", style::error("error:"), problems.trim_end()))
+            print_note(format_args!("{} the previous configuration is still served: {}", style::error("error:"), problems.trim_end()));
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::{
 /// Connections that are opened at the same time.
 const OPENING: usize = 128;
 /// How long all subscribers may take for one message.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Bytes of a payload.
 const PAYLOAD: usize = 100;
 
@@ -166,7 +166,7 @@ fn idle_kilobytes(runtime: &Runtime, folder: &Path, protocol: Protocol, count: u
     let connections = runtime.block_on(target.connect(protocol, count, &progress))?;
     let after = target.server.memory()?.own;
     drop((first, connections));
-    Ok((after - before) * 1024.0 / count as f64)
+    Ok((after - before) * 1024.0 / f64::from(u32::try_from(count)?))
 }
 
 /// Delivers all messages to all subscribers.
@@ -188,6 +188,6 @@ fn deliver(runtime: &Runtime, target: &Target, protocol: Protocol, settings: &Se
     times.sort_by(f64::total_cmp);
     let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or(f64::NAN);
     // The operating system counts in hundredths of a second.
-    let per_cpu_second = (settings.messages * settings.subscribers) as f64 / cpu.max(0.01);
+    let per_cpu_second = f64::from(u32::try_from(settings.messages * settings.subscribers)?) / cpu.max(0.01);
     Ok(Deliveries { per_cpu_second, typical: at(50), slow: at(99) })
 }

@@ -77,12 +77,11 @@ pub fn hide_rpcs(capabilities: &Bytes, hidden: &[String]) -> Result<Bytes, Error
     }
     let mut decoded = decode_capabilities(capabilities)?;
     for rpc in hidden {
-        match decoded.operations.iter_mut().find(|operation| operation.rpc == *rpc) {
-            Some(operation) => operation.set_support(Support::Unavailable),
-            None => {
-                let operation = Operation { rpc: rpc.clone(), support: Support::Unavailable.into(), ..Operation::default() };
-                decoded.operations.push(operation);
-            }
+        if let Some(operation) = decoded.operations.iter_mut().find(|operation| operation.rpc == *rpc) {
+            operation.set_support(Support::Unavailable);
+        } else {
+            let operation = Operation { rpc: rpc.clone(), support: Support::Unavailable.into(), ..Operation::default() };
+            decoded.operations.push(operation);
         }
     }
     Ok(decoded.encode_to_vec().into())

@@ -2,6 +2,9 @@
 //!
 //! An HTTP/1.1 server can't refuse the rest of a body and keep the connection. So the rest is read and discarded first, within bounds.
 //! The [`Socket`](super::socket::Socket) handles what is left after that.
+//!
+//! HTTP/2 can reset a stream. But some clients, such as curl 7.88, don't show the response if the reset comes while they send. So the rest of a
+//! short body is read here, too.
 
 use std::{
     pin::Pin,
@@ -20,6 +23,8 @@ use http_body_util::BodyExt as _;
 
 use super::socket::Unread;
 
+/// Maximum length of a body of HTTP/2 that is read instead of being reset.
+const MAX_SHORT_BYTES: u64 = 64 << 10;
 /// Maximum bytes that are discarded.
 const MAX_DISCARDED_BYTES: usize = 16 << 20;
 /// Maximum time for discarding.
@@ -38,8 +43,8 @@ struct Shared<B> {
     returned: Mutex<Option<B>>,
     /// Whether the body was polled, so that hyper sent `100 Continue` if the client waits for it.
     polled: AtomicBool,
-    /// Tells the connection whether the body has unread bytes.
-    unread: Unread,
+    /// Tells the connection whether the body has unread bytes. `None` for HTTP/2, where bodies don't hold each other up.
+    unread: Option<Unread>,
 }
 
 /// Gets the body back when it is dropped before its end.
@@ -49,14 +54,16 @@ pub struct Remainder<B> {
     expects_continue: bool,
 }
 
-/// Tracks the body of a request. Returns no remainder for HTTP/2, which can reset a stream, and for requests without a body.
+/// Tracks the body of a request. Returns no remainder for requests without a body, and for those of HTTP/2 whose body is long or of unknown length.
 pub fn track<B: HttpBody>(request: Request<B>, unread: &Unread) -> (Request<TrackedBody<B>>, Option<Remainder<B>>) {
     let expects_continue = request.headers().contains_key(header::EXPECT);
     // All earlier requests were read, because this request could be read.
     unread.set(false);
-    let needs_none = request.version() == Version::HTTP_2 || request.body().is_end_stream();
-    let shared =
-        (!needs_none).then(|| Arc::new(Shared { returned: Mutex::new(None), polled: AtomicBool::new(false), unread: unread.clone() }));
+    let is_short = request.body().size_hint().upper().is_some_and(|bytes| bytes <= MAX_SHORT_BYTES);
+    let is_http2 = request.version() == Version::HTTP_2;
+    let needs_none = request.body().is_end_stream() || is_http2 && !is_short;
+    let unread = (!is_http2).then(|| unread.clone());
+    let shared = (!needs_none).then(|| Arc::new(Shared { returned: Mutex::new(None), polled: AtomicBool::new(false), unread }));
     let owner = shared.clone();
     (request.map(|body| TrackedBody { body: Some(body), owner }), shared.map(|shared| Remainder { shared, expects_continue }))
 }
@@ -77,7 +84,7 @@ where
                 match tokio::time::timeout(SILENCE_TIMEOUT, body.frame()).await {
                     Ok(Some(Ok(frame))) => left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len)),
                     Ok(None) => {
-                        self.shared.unread.set(false);
+                        self.shared.unread.iter().for_each(|unread| unread.set(false));
                         break;
                     }
                     Ok(Some(Err(_))) | Err(_) => break,
@@ -121,7 +128,7 @@ where
 impl<B: HttpBody> Drop for TrackedBody<B> {
     fn drop(&mut self) {
         if let (Some(body), Some(owner)) = (self.body.take(), &self.owner) {
-            owner.unread.set(!body.is_end_stream());
+            owner.unread.iter().for_each(|unread| unread.set(!body.is_end_stream()));
             *owner.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
         }
     }

@@ -152,19 +152,15 @@ impl DocumentName {
 impl GraphqlRequest {
     /// Puts the trusted text into the request; `None`: there is none. Refuses a request with another text.
     pub fn trust(&mut self, text: Option<&str>) -> Result<(), RequestError> {
-        match text.filter(|text| self.query.is_empty() || self.query == *text) {
-            Some(text) => {
-                if self.query.is_empty() {
-                    text.clone_into(&mut self.query);
-                }
-                (self.hash, self.document_id) = (None, None);
-                Ok(())
-            }
-            None => {
-                let message = "the document is not among those that this frontend trusts; ask its operators to add it";
-                Err(Error::new(Code::PermissionDenied, "DOCUMENT_NOT_TRUSTED", message).into())
-            }
+        let Some(text) = text.filter(|text| self.query.is_empty() || self.query == *text) else {
+            let message = "the document is not among those that this frontend trusts; ask its operators to add it";
+            return Err(Error::new(Code::PermissionDenied, "DOCUMENT_NOT_TRUSTED", message).into());
+        };
+        if self.query.is_empty() {
+            text.clone_into(&mut self.query);
         }
+        (self.hash, self.document_id) = (None, None);
+        Ok(())
     }
 }
 

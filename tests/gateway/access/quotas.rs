@@ -117,8 +117,7 @@ namespaces:
     // One for the request, two more for `Get`, and four more for `CompareAndSwap`.
     let mut left = Vec::new();
     for _ in 0..3 {
-        let answer =
-            http::send(gateway.address, "POST", "/", &[("content-type", "application/json")], "[\"INCR\", \"a\"]").await.unwrap();
+        let answer = http::send(gateway.address, "POST", "/", &[("content-type", "application/json")], "[\"INCR\", \"a\"]").await.unwrap();
         left.push((answer.status, answer.headers["ratelimit"].to_str().unwrap().split(';').nth(1).unwrap().to_owned()));
     }
     assert_eq!(left, [(200, "r=13".to_owned()), (200, "r=6".to_owned()), (429, "r=3".to_owned())]);

@@ -95,15 +95,12 @@ impl ResultChecker<'_> {
         let message = self.messages.message(id);
         for field in &object.fields {
             let name = field.node.name.node.as_str();
-            match message.fields.iter().find(|known| known.name == name) {
-                Some(known) => {
-                    let kind = Type::of_field(self.messages, known);
-                    self.check_at(&format!("{of}.{name}"), node, &kind, &field.node.ty.node, depth + 1);
-                }
-                None => {
-                    let problem = format!("the message {} has no field `{name}`, which {of} has; map each field of {of}", message.name);
-                    self.file.problem(&node.position, problem);
-                }
+            if let Some(known) = message.fields.iter().find(|known| known.name == name) {
+                let kind = Type::of_field(self.messages, known);
+                self.check_at(&format!("{of}.{name}"), node, &kind, &field.node.ty.node, depth + 1);
+            } else {
+                let problem = format!("the message {} has no field `{name}`, which {of} has; map each field of {of}", message.name);
+                self.file.problem(&node.position, problem);
             }
         }
     }

@@ -17,6 +17,14 @@ use prism_frontend::{
 /// Maximum messages of a stream that become one result.
 const MAX_GATHERED: usize = 10_000;
 
+/// What a message of a subscription is for its client.
+pub enum MappedEvent {
+    /// None of its events.
+    Skipped,
+    /// An event with this result.
+    Result(Option<Value>),
+}
+
 /// A root field of a request.
 pub struct MappedCall {
     /// Its mapping.
@@ -66,16 +74,16 @@ impl MappedCall {
         caller.open(rpc, message, StreamPurpose::Subscription).await
     }
 
-    /// Returns the result for a message of a subscription; `None`: the message is none of its results.
-    pub fn event(&self, context: &FieldContext, reply: &Bytes) -> Result<Option<Option<Value>>, Error> {
+    /// Returns what a message of a subscription is for its client.
+    pub fn event(&self, context: &FieldContext, reply: &Bytes) -> Result<MappedEvent, Error> {
         if let Some(when) = &self.mapping.when {
             let named = NamedValues::new(&self.mapping.named);
             let scope = self.scope(context, &named, Some(reply), None);
             if !holds(when, &scope)? {
-                return Ok(None);
+                return Ok(MappedEvent::Skipped);
             }
         }
-        self.result(context, Some(reply), None).map(Some)
+        self.result(context, Some(reply), None).map(MappedEvent::Result)
     }
 
     fn message(&self, context: &FieldContext) -> Result<Bytes, Error> {

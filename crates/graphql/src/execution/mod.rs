@@ -35,6 +35,7 @@ use selected::ResultWriter;
 pub use connection::PageCall;
 pub use entities::EntitiesCall;
 pub use mapped::MappedCall;
+use mapped::MappedEvent;
 pub use operation::{PreparedOperation, RootCall, RootParent, RootTarget};
 pub use plan::{Collected, Planner, RpcCall, type_name};
 pub use selected::SelectedType;
@@ -368,8 +369,8 @@ pub async fn subscribe(
         let mut result = match (message, target) {
             (Err(error), _) => Some(RootResult::Failed(error)),
             (Ok(message), Some(RootTarget::Mapped(call))) => match call.event(&context, &message) {
-                Ok(None) => return std::future::ready(None),
-                Ok(Some(value)) => Some(RootResult::Mapped(value)),
+                Ok(MappedEvent::Skipped) => return std::future::ready(None),
+                Ok(MappedEvent::Result(value)) => Some(RootResult::Mapped(value)),
                 Err(error) => Some(RootResult::Failed(error)),
             },
             (Ok(message), _) => Some(RootResult::Reply(message)),

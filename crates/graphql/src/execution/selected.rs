@@ -181,20 +181,12 @@ impl ResultWriter {
                 out.push(b'}');
                 return Ok(());
             }
-            (SelectedShape::Int, Value::Int(number)) if i32::try_from(*number).is_ok() => {}
-            (SelectedShape::Int, Value::UInt(number)) if i32::try_from(*number).is_ok() => {}
-            (SelectedShape::Float, Value::Int(_) | Value::UInt(_)) => {}
-            (SelectedShape::Float, Value::Float(number)) if number.is_finite() => {}
-            (SelectedShape::String | SelectedShape::Id, Value::String(_)) | (SelectedShape::Boolean, Value::Bool(_)) => {}
-            (SelectedShape::Enum(names), Value::String(text)) if names.iter().any(|name| **name == **text) => {}
-            (SelectedShape::Custom, _) => {}
+            (shape, value) if is_written_as_it_is(shape, value) => {}
             // Its numbers are text in replies.
-            (SelectedShape::Id, Value::Int(number)) => {
-                out.extend_from_slice(format!("\"{number}\"").as_bytes());
-                return Ok(());
-            }
-            (SelectedShape::Id, Value::UInt(number)) => {
-                out.extend_from_slice(format!("\"{number}\"").as_bytes());
+            (SelectedShape::Id, Value::Int(_) | Value::UInt(_)) => {
+                out.push(b'"');
+                to_json(value, out);
+                out.push(b'"');
                 return Ok(());
             }
             (_, value) => {
@@ -214,5 +206,20 @@ impl ResultWriter {
             self.errors.push((self.path.clone(), Error::new(Code::Internal, "RESULT_MISMATCH", message)));
         }
         Unwritten::Mismatch
+    }
+}
+
+/// Tells whether a value is one of the type in the response, too.
+fn is_written_as_it_is(shape: &SelectedShape, value: &Value) -> bool {
+    match (shape, value) {
+        (SelectedShape::Int, Value::Int(number)) => i32::try_from(*number).is_ok(),
+        (SelectedShape::Int, Value::UInt(number)) => i32::try_from(*number).is_ok(),
+        (SelectedShape::Float, Value::Float(number)) => number.is_finite(),
+        (SelectedShape::Enum(names), Value::String(text)) => names.iter().any(|name| **name == **text),
+        (SelectedShape::Float, Value::Int(_) | Value::UInt(_))
+        | (SelectedShape::String | SelectedShape::Id, Value::String(_))
+        | (SelectedShape::Boolean, Value::Bool(_))
+        | (SelectedShape::Custom, _) => true,
+        _ => false,
     }
 }
