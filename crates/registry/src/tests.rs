@@ -161,8 +161,10 @@ fn a_slot_check_lists_present_and_missing_interfaces() {
     );
     let schemas = registry.pattern("schema-registry").unwrap();
     let check = SlotCheck::new("storage", &schemas.slots["storage"], registry.backend("s3").unwrap());
-    assert!(check.is_conceivable());
+    assert!(!check.is_conceivable());
     assert_eq!(check.missing(), [vec!["keyvalue_scan"]]);
+    let check = SlotCheck::new("storage", &schemas.slots["storage"], registry.backend("etcd").unwrap());
+    assert!(check.is_conceivable() && !check.is_satisfied());
 }
 
 #[test]
